@@ -1,0 +1,123 @@
+#ifndef LLM_ENGINE_HPP
+#define LLM_ENGINE_HPP
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <llm/constraint.hpp>
+#include <llm/model.hpp>
+#include <llm/sampling.hpp>
+
+namespace llm {
+inline namespace v1 {
+
+struct EngineOptions {
+  int n_threads = 0;           ///< 0: min(affinity, container quota, physical cores)
+  std::int64_t n_context = 0;  ///< longest sequence; 0: as the model was trained, if that fits
+  KvType kv_type = KvType::f16;
+  bool exact = false;           ///< activations stay in float32
+  int max_sequences = 1;        ///< sequences in one step
+  int chunk = 0;                ///< prompt tokens of one step; 0: chosen
+  std::uint64_t kv_memory = 0;  ///< bytes for keys, values and recurrent state; 0: what the options above need
+  bool share_prefixes = true;
+};
+
+enum class FinishReason : std::uint8_t { stop, length, context, cancelled, error };
+/// "stop", "length", "context", "cancelled" or "error".
+LLM_API std::string_view to_string(FinishReason reason);
+
+struct TokenLogprob {
+  TokenId id = 0;
+  float logprob = 0;  ///< natural logarithm, of the raw distribution before any sampler
+};
+
+/// One token of an answer.
+struct GeneratedToken {
+  TokenId id = 0;
+  std::string_view text;          ///< whole UTF-8 that became certain with it; may be empty
+  std::optional<float> logprob;   ///< if Request::n_logprobs > 0
+  std::vector<TokenLogprob> top;  ///< likeliest first
+};
+
+/// A piece of work: a prompt and what to do after it.
+struct Request {
+  std::vector<TokenId> prompt;
+  std::vector<TokenId> decoder_prompt;  ///< encoder-decoder models; empty: the model's start token
+  int max_tokens = 512;                 ///< -1: until the context is full
+  SamplingOptions sampling;
+  std::uint64_t sequence_key = 0;  ///< with the seed and the position, all that random draws depend on
+  std::vector<std::string> stop;   ///< the answer ends before the first of these; they are never given out
+  bool ignore_eos = false;
+  bool special = false;  ///< show control tokens in the text
+  int n_logprobs = 0;
+  std::optional<Constraint> constraint;
+  /// Called on the thread that drives the engine; false ends the request with `cancelled`.
+  std::function<bool(const GeneratedToken&)> on_token;
+};
+
+struct Timings {
+  double prompt_seconds = 0, generate_seconds = 0;
+  std::int64_t n_prompt = 0, n_cached = 0, n_generated = 0;
+};
+
+struct Result {
+  std::vector<TokenId> ids;
+  std::string text;
+  FinishReason reason = FinishReason::stop;
+  std::string stop_text;               ///< the stop string or end token that ended it
+  std::string error;                   ///< if reason is error
+  std::vector<GeneratedToken> tokens;  ///< with log-probabilities, if asked for; text is empty in them
+  Timings timings;
+};
+
+/// Log-likelihood of given tokens.
+struct ScoreResult {
+  std::vector<float> logprobs;  ///< one per scored token
+  std::vector<bool> greedy;     ///< whether that token was the likeliest
+  double sum = 0;
+};
+
+/// Many sequences over one model: every step runs prompt chunks and single tokens of all of them in one forward pass.
+/// submit() and cancel() may be called from any thread; step() by one thread at a time.
+class LLM_API Engine {
+ public:
+  /// Throws Error(memory) if the model, the state and the activations do not fit.
+  Engine(const Model& model, const EngineOptions& options = {});
+  Engine(Engine&&) noexcept;
+  ~Engine();
+
+  using Ticket = std::uint64_t;
+  /// Queues a request; `done` is called by step(). Throws Error(usage | context).
+  Ticket submit(Request request, std::function<void(Result)> done);
+  void cancel(Ticket ticket);
+  /// Runs one step. False: nothing to do.
+  bool step();
+  /// Requests waiting or running.
+  std::size_t n_pending() const;
+
+  /// Runs one request to its end.
+  Result generate(Request request);
+  /// Log-likelihood of `completion` after `prompt`.
+  ScoreResult score(const std::vector<TokenId>& prompt, const std::vector<TokenId>& completion);
+  /// Hidden states after the final norm, [ids.size(), n_embd].
+  std::vector<float> embed(const std::vector<TokenId>& ids);
+
+  const EngineOptions& options() const;  ///< with every 0 replaced by what was chosen
+  MemoryPlan memory() const;
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace v1
+}  // namespace llm
+
+#endif

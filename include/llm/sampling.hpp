@@ -1,0 +1,49 @@
+#ifndef LLM_SAMPLING_HPP
+#define LLM_SAMPLING_HPP
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <llm/tokenizer.hpp>
+
+namespace llm {
+inline namespace v1 {
+
+/// How a token is chosen from the logits. Values out of range are refused by validate().
+struct SamplingOptions {
+  std::uint64_t seed = 0;
+  float temperature = 0.8f;  ///< 0: always the likeliest token (lowest id on ties)
+  int top_k = 40;            ///< 0: off
+  float top_p = 0.95f;       ///< 1: off
+  float min_p = 0.05f;       ///< 0: off
+  float typical_p = 1.0f;    ///< 1: off
+  float top_n_sigma = 0.0f;  ///< 0: off
+  float repeat_penalty = 1.0f;
+  float presence_penalty = 0.0f;
+  float frequency_penalty = 0.0f;
+  int repeat_last_n = 64;  ///< tokens (prompt included) that the penalties see; 0: none, -1: all
+  std::vector<std::pair<TokenId, float>> logit_bias;
+
+  float xtc_probability = 0.0f, xtc_threshold = 0.1f;
+  float dry_multiplier = 0.0f, dry_base = 1.75f;
+  int dry_allowed_length = 2, dry_last_n = -1;
+  std::vector<std::string> dry_breakers = {"\n", ":", "\"", "*"};
+  float dynatemp_range = 0.0f, dynatemp_exponent = 1.0f;
+  int mirostat = 0;  ///< 0: off, 1 or 2; replaces every other truncation
+  float mirostat_tau = 5.0f, mirostat_eta = 0.1f;
+  float adaptive_target = -1.0f, adaptive_decay = 0.9f;  ///< target < 0: off; replaces the final draw
+
+  /// Order of the chain; see docs/sampling.md for the names.
+  std::vector<std::string> samplers = {"penalties", "dry",   "top_n_sigma", "top_k",      "typical_p",
+                                       "top_p",     "min_p", "xtc",         "temperature"};
+
+  /// Throws Error(usage) that names the option, its value and the range.
+  LLM_API void validate() const;
+};
+
+}  // namespace v1
+}  // namespace llm
+
+#endif
