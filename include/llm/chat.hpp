@@ -56,6 +56,8 @@ class LLM_API ChatTemplate {
   /// Language test and `llmgen render`: the template with just these variables.
   std::string render_variables(std::string_view variables_json, std::string_view now) const;
 
+  /// Whether the text rendered for an answer ends inside an open reasoning section, e.g. "<think>\n".
+  bool opens_reasoning(std::string_view prompt_text) const;
   /// Splits an answer of a model with this template into reasoning, content and tool calls.
   ChatAnswer parse_answer(std::string_view text) const;
 

@@ -55,6 +55,7 @@ struct Request {
   bool ignore_eos = false;
   bool special = false;  ///< show control tokens in the text
   int n_logprobs = 0;
+  int lookup = 0;  ///< n-gram speculation: guess up to so many tokens; never changes the text
   std::optional<Constraint> constraint;
   /// Called on the thread that drives the engine; false ends the request with `cancelled`.
   std::function<bool(const GeneratedToken&)> on_token;

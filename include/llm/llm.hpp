@@ -5,6 +5,7 @@
 #include <llm/constraint.hpp>
 #include <llm/engine.hpp>
 #include <llm/error.hpp>
+#include <llm/evaluate.hpp>
 #include <llm/model.hpp>
 #include <llm/sampling.hpp>
 #include <llm/session.hpp>

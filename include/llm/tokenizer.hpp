@@ -32,6 +32,12 @@ struct EncodeOptions {
   bool parse_special = false;  ///< recognise the text of control tokens; off: it is plain text
 };
 
+/// A part of a text for Tokenizer::encode_pieces.
+struct TextPiece {
+  std::string_view text;
+  bool parse_special = false;
+};
+
 /// Ids of tokens with a role; empty where the vocabulary has none.
 struct SpecialTokens {
   std::optional<TokenId> bos, eos, unk, sep, pad, mask, cls, eot, eom;
@@ -55,6 +61,9 @@ class LLM_API Tokenizer {
 
   /// Ids of `text`. Any bytes are accepted. Time and memory are linear (times a logarithm) in the text.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
+  /// Ids of several pieces that follow each other as one text; each says for itself whether control tokens are
+  /// recognised in it. Words may span pieces, so the ids of plain pieces equal those of the joined text.
+  std::vector<TokenId> encode_pieces(std::span<const TextPiece> pieces, bool add_special) const;
   /// Two sequences joined as the vocabulary's post-processor says (BERT: [CLS] a [SEP] b [SEP]).
   std::vector<TokenId> encode_pair(std::string_view first, std::string_view second, EncodeOptions options = {}) const;
 
