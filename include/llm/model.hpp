@@ -50,6 +50,7 @@ struct ModelInfo {
   bool is_encoder = false;          ///< BERT kind: embeddings, no generation
   bool is_encoder_decoder = false;  ///< T5 kind: prompt is the source text
   std::string tokenizer;            ///< description; empty: no vocabulary
+  std::string chat_template;        ///< the default one; empty: none
   std::string pooling;              ///< "mean", "cls", "last" or "none"
   std::vector<std::string> unused_keys, unused_tensors;
 };
@@ -84,6 +85,8 @@ class LLM_API Model {
 
 /// Reads headers only; works on files that cannot be run too. Throws Error(io | model).
 LLM_API ModelInfo inspect(const std::string& path);
+/// What a run of that model takes, from its headers alone. Throws as inspect() does.
+LLM_API MemoryPlan plan_memory(const std::string& path, std::int64_t n_context, KvType kv_type, int n_sequences = 1);
 
 }  // namespace v1
 }  // namespace llm
