@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/mapped_file.h"
 #include "formats/metadata.h"
 #include "formats/tensor.h"
 
@@ -26,7 +27,13 @@ class WeightsFile {
   virtual ~WeightsFile() = default;
 
   // GGUF (by magic, split files too), a Hugging Face folder, or a llama2.c checkpoint. Throws Error(io | model).
+  // Reads headers only: no page of tensor data is touched, whatever the options; load() acts on them.
   static std::unique_ptr<WeightsFile> open(const std::string& path, const OpenOptions& options = {});
+
+  // Brings the weights into memory in one sequential pass, as the options of open() say: read into private memory
+  // (mmap off) or into the page cache, then locked (mlock). Without this call pages come when first used. Addresses of
+  // tensors stay. Throws Error(io | memory | cancelled).
+  virtual void load(const ReadProgress& progress = {}) = 0;
 
   virtual SourceKind kind() const = 0;
   virtual const std::string& path() const = 0;
