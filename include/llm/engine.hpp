@@ -81,6 +81,17 @@ struct ScoreResult {
   std::vector<float> logprobs;  ///< one per scored token
   std::vector<bool> greedy;     ///< whether that token was the likeliest
   double sum = 0;
+  std::string error;  ///< not empty: what went wrong
+};
+
+struct EmbedOptions {
+  std::string pooling;    ///< "mean", "cls", "last" or "none" (every position); empty: as the model says
+  bool normalize = true;  ///< scale each vector to length 1
+};
+
+struct EmbedResult {
+  std::vector<float> values;  ///< [n_embd], or [n_tokens, n_embd] without pooling
+  std::string error;          ///< not empty: what went wrong
 };
 
 /// Many sequences over one model: every step runs prompt chunks and single tokens of all of them in one forward pass.
@@ -95,6 +106,10 @@ class LLM_API Engine {
   using Ticket = std::uint64_t;
   /// Queues a request; `done` is called by step(). Throws Error(usage | context).
   Ticket submit(Request request, std::function<void(Result)> done);
+  /// The same for the log-likelihood of `completion` after `prompt`, and for embeddings.
+  Ticket submit_score(std::vector<TokenId> prompt, std::vector<TokenId> completion,
+                      std::function<void(ScoreResult)> done);
+  Ticket submit_embed(std::vector<TokenId> ids, EmbedOptions options, std::function<void(EmbedResult)> done);
   void cancel(Ticket ticket);
   /// Runs one step. False: nothing to do.
   bool step();
@@ -105,8 +120,8 @@ class LLM_API Engine {
   Result generate(Request request);
   /// Log-likelihood of `completion` after `prompt`.
   ScoreResult score(const std::vector<TokenId>& prompt, const std::vector<TokenId>& completion);
-  /// Hidden states after the final norm, [ids.size(), n_embd].
-  std::vector<float> embed(const std::vector<TokenId>& ids);
+  /// Embedding of ids; Error(usage) for a pooling that the model does not allow.
+  EmbedResult embed(const std::vector<TokenId>& ids, const EmbedOptions& options = {});
 
   const EngineOptions& options() const;  ///< with every 0 replaced by what was chosen
   MemoryPlan memory() const;
