@@ -3,11 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/tensor_type.h"
 
 // Arithmetic on pointers, sizes and strides. One KernelTable per instruction set; kernels() gives the best one the CPU
-// has (or the one LLMGEN_ISA names). Nothing here allocates, locks or throws.
+// has (or the one LLMGEN_ISA names). Nothing in a table allocates, locks or throws.
 //
 // Promise (docs/design.md, "One answer"): a result element depends only on its own inputs, summed in one fixed order
 // per instruction set, whatever the number of rows or tokens in the call and whichever thread makes it.
@@ -46,7 +47,12 @@ struct KernelTable {
   void (*decode_row)(TensorType type, const std::byte* src, float* dst, std::int64_t n);  // exact values
 };
 
+// The best table that this CPU and operating system have, or the one that the environment variable LLMGEN_ISA names;
+// chosen once. Throws Error(usage) if LLMGEN_ISA names none that this machine has.
 const KernelTable& kernels();
+
+// All tables that can run here, best first, the portable one last.
+std::span<const KernelTable* const> available_kernels();
 
 }  // namespace llm::kernels
 

@@ -1,0 +1,28 @@
+// AVX2 + FMA + F16C.
+#include "kernels/isa.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/decode.h"
+#include "kernels/half.h"
+
+namespace llm::kernels {
+namespace {
+
+#include "kernels/simd_avx2.inl"
+// The kernels, written once over the wrapper.
+#include "kernels/matmul_float.inl"
+#include "kernels/table.inl"
+
+}  // namespace
+
+constinit const KernelTable avx2_kernels = make_table("avx2");
+
+}  // namespace llm::kernels
+
+#endif

@@ -1,0 +1,22 @@
+// Portable C++: any machine.
+#include "kernels/isa.h"
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/decode.h"
+#include "kernels/half.h"
+
+namespace llm::kernels {
+namespace {
+
+#include "kernels/simd_portable.inl"
+// The kernels, written once over the wrapper.
+#include "kernels/matmul_float.inl"
+#include "kernels/table.inl"
+
+}  // namespace
+
+constinit const KernelTable scalar_kernels = make_table("scalar");
+
+}  // namespace llm::kernels

@@ -1,0 +1,171 @@
+// Products of float weights (or weights decoded to floats) with float activations.
+//
+// The lanes of a vector run along the summed dimension: lane l of an output's one accumulator takes the columns
+// l, l + n_lanes, l + 2 n_lanes ... in ascending order, and a fixed tree adds the lanes at the end. Columns are padded
+// with zeros to whole vectors. That order is the same for every tile shape, so a tile may take any rows and tokens.
+
+// A row of activations: n_cols floats, zeros up to a multiple of 16.
+inline std::int64_t padded_cols(std::int64_t n_cols) {
+  return (n_cols + 15) / 16 * 16;
+}
+
+inline void pack_act_f32(const float* x, std::int64_t n_cols, float* out) {
+  __builtin_memcpy(out, x, static_cast<std::size_t>(n_cols) * sizeof(float));
+  for (std::int64_t i = n_cols; i < padded_cols(n_cols); ++i) out[i] = 0;
+}
+
+// How weights lie in memory.
+struct F32Weights {
+  using Element = float;
+  static VecF full(const float* p) { return load(p); }
+  static VecF part(const float* p, std::int64_t n) { return load_part(p, n); }
+};
+struct F16Weights {
+  using Element = std::uint16_t;
+  static VecF full(const std::uint16_t* p) { return load_f16(p); }
+  static VecF part(const std::uint16_t* p, std::int64_t n) { return load_f16_part(p, n); }
+};
+struct BF16Weights {
+  using Element = std::uint16_t;
+  static VecF full(const std::uint16_t* p) { return load_bf16(p); }
+  static VecF part(const std::uint16_t* p, std::int64_t n) { return load_bf16_part(p, n); }
+};
+
+inline const float* act_row_f32(const MatmulTask& task, std::int64_t token) {
+  const std::int64_t row = task.act_rows != nullptr ? task.act_rows[token] : token;
+  return reinterpret_cast<const float*>(task.act) + row * padded_cols(task.n_cols);
+}
+
+inline float* out_row(const MatmulTask& task, std::int64_t token) {
+  const std::int64_t row = task.out_rows != nullptr ? task.out_rows[token] : token;
+  return task.out + row * task.out_stride;
+}
+
+// out[token][row] for n_rows x n_tokens outputs; weight rows are weight_stride elements apart.
+template <typename Weights, int n_rows, int n_tokens>
+void float_tile(const MatmulTask& task, const typename Weights::Element* weight, std::int64_t weight_stride,
+                std::int64_t n_cols, std::int64_t row, std::int64_t token) {
+  const float* act[n_tokens];
+  for (int t = 0; t < n_tokens; ++t) act[t] = act_row_f32(task, token + t);
+  VecF sum[n_tokens][n_rows];
+  for (int t = 0; t < n_tokens; ++t) {
+    for (int r = 0; r < n_rows; ++r) sum[t][r] = zero();
+  }
+  std::int64_t k = 0;
+  for (; k + n_lanes <= n_cols; k += n_lanes) {
+    VecF w[n_rows];
+    for (int r = 0; r < n_rows; ++r) w[r] = Weights::full(weight + r * weight_stride + k);
+    for (int t = 0; t < n_tokens; ++t) {
+      const VecF a = load(act[t] + k);
+      for (int r = 0; r < n_rows; ++r) sum[t][r] = madd(w[r], a, sum[t][r]);
+    }
+  }
+  if (k < n_cols) {
+    for (int r = 0; r < n_rows; ++r) {
+      const VecF w = Weights::part(weight + r * weight_stride + k, n_cols - k);
+      for (int t = 0; t < n_tokens; ++t) sum[t][r] = madd(w, load(act[t] + k), sum[t][r]);
+    }
+  }
+  for (int t = 0; t < n_tokens; ++t) {
+    float* out = out_row(task, token + t) + row;
+    for (int r = 0; r < n_rows; ++r) out[r] = reduce_add(sum[t][r]);
+  }
+}
+
+// Tile shapes that keep the accumulators in registers (32 of them with AVX-512, 16 below).
+constexpr int float_tile_rows = n_lanes == 16 ? 4 : 3;
+constexpr int float_tile_tokens = n_lanes == 16 ? 6 : 3;
+
+template <typename Weights, int n_rows>
+void float_tile_any_tokens(const MatmulTask& task, const typename Weights::Element* weight, std::int64_t weight_stride,
+                           std::int64_t n_cols, std::int64_t row, std::int64_t token, std::int64_t n_tokens) {
+  switch (n_tokens) {
+    case 1:
+      return float_tile<Weights, n_rows, 1>(task, weight, weight_stride, n_cols, row, token);
+    case 2:
+      return float_tile<Weights, n_rows, 2>(task, weight, weight_stride, n_cols, row, token);
+    case 3:
+      return float_tile<Weights, n_rows, 3>(task, weight, weight_stride, n_cols, row, token);
+    default:
+      break;
+  }
+  if constexpr (float_tile_tokens > 3) {
+    switch (n_tokens) {
+      case 4:
+        return float_tile<Weights, n_rows, 4>(task, weight, weight_stride, n_cols, row, token);
+      case 5:
+        return float_tile<Weights, n_rows, 5>(task, weight, weight_stride, n_cols, row, token);
+      default:
+        return float_tile<Weights, n_rows, 6>(task, weight, weight_stride, n_cols, row, token);
+    }
+  }
+}
+
+// All tokens of the task x rows [row, row + n_rows), whose weights begin at `weight`.
+template <typename Weights>
+void float_rows(const MatmulTask& task, const typename Weights::Element* weight, std::int64_t weight_stride,
+                std::int64_t n_cols, std::int64_t row, std::int64_t n_rows) {
+  for (std::int64_t token = 0; token < task.n_tokens; token += float_tile_tokens) {
+    const std::int64_t rest = task.n_tokens - token;
+    const std::int64_t n_tokens = rest < float_tile_tokens ? rest : float_tile_tokens;
+    std::int64_t r = 0;
+    for (; r + float_tile_rows <= n_rows; r += float_tile_rows) {
+      float_tile_any_tokens<Weights, float_tile_rows>(task, weight + r * weight_stride, weight_stride, n_cols, row + r,
+                                                      token, n_tokens);
+    }
+    for (; r < n_rows; ++r) {
+      float_tile_any_tokens<Weights, 1>(task, weight + r * weight_stride, weight_stride, n_cols, row + r, token,
+                                        n_tokens);
+    }
+  }
+}
+
+// Rows of a panel of decoded weights: as many as stay in the second-level cache.
+inline std::int64_t panel_rows(std::int64_t n_cols) {
+  constexpr std::int64_t panel_bytes = 384 * 1024;
+  const std::int64_t rows = panel_bytes / (padded_cols(n_cols) * static_cast<std::int64_t>(sizeof(float)) + 1);
+  const std::int64_t whole_tiles = rows / 12 * 12;
+  return whole_tiles < 12 ? 12 : whole_tiles > 96 ? 96 : whole_tiles;
+}
+
+inline std::int64_t panel_bytes(std::int64_t n_cols) {
+  return panel_rows(n_cols) * padded_cols(n_cols) * static_cast<std::int64_t>(sizeof(float));
+}
+
+template <typename Weights>
+void widen_row(const typename Weights::Element* src, std::int64_t n_cols, float* dst) {
+  std::int64_t k = 0;
+  for (; k + n_lanes <= n_cols; k += n_lanes) store(dst + k, Weights::full(src + k));
+  if (k < n_cols) store(dst + k, Weights::part(src + k, n_cols - k));
+}
+
+// fill(row, dst) writes one row of weights as floats.
+template <typename Fill>
+void matmul_through_panel(const MatmulTask& task, Fill fill) {
+  float* panel = reinterpret_cast<float*>(task.scratch);
+  const std::int64_t stride = padded_cols(task.n_cols);
+  const std::int64_t step = panel_rows(task.n_cols);
+  for (std::int64_t row = task.row_begin; row < task.row_end; row += step) {
+    const std::int64_t rest = task.row_end - row;
+    const std::int64_t n_rows = rest < step ? rest : step;
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+      float* dst = panel + r * stride;
+      fill(row + r, dst);
+      for (std::int64_t k = task.n_cols; k < stride; ++k) dst[k] = 0;
+    }
+    float_rows<F32Weights>(task, panel, stride, stride, row, n_rows);
+  }
+}
+
+template <typename Weights>
+void matmul_float(const MatmulTask& task) {
+  using Element = typename Weights::Element;
+  const Element* weight = reinterpret_cast<const Element*>(task.weight);
+  if (sizeof(Element) == sizeof(float) || task.n_tokens <= float_tile_tokens) {
+    float_rows<Weights>(task, weight + task.row_begin * task.n_cols, task.n_cols, task.n_cols, task.row_begin,
+                        task.row_end - task.row_begin);
+    return;
+  }
+  matmul_through_panel(
+      task, [&](std::int64_t row, float* dst) { widen_row<Weights>(weight + row * task.n_cols, task.n_cols, dst); });
+}

@@ -1,0 +1,113 @@
+// Vector wrapper without intrinsics: 4 floats in the compilers' vector extension, which becomes SSE2, NEON or plain
+// code. Included by isa_scalar.cpp in its unnamed namespace.
+
+constexpr int n_lanes = 4;
+
+typedef float Float4 __attribute__((vector_size(16)));
+
+struct VecF {
+  Float4 v;
+};
+
+inline VecF zero() {
+  return {Float4{}};
+}
+inline VecF splat(float x) {
+  return {Float4{x, x, x, x}};
+}
+inline VecF load(const float* p) {
+  VecF a;
+  __builtin_memcpy(&a.v, p, sizeof a.v);
+  return a;
+}
+inline void store(float* p, VecF a) {
+  __builtin_memcpy(p, &a.v, sizeof a.v);
+}
+
+// The first n lanes (0 <= n < n_lanes); the others are zero, memory beyond is not touched.
+inline VecF load_part(const float* p, std::int64_t n) {
+  VecF a = zero();
+  for (int i = 0; i < n; ++i) a.v[i] = p[i];
+  return a;
+}
+inline void store_part(float* p, std::int64_t n, VecF a) {
+  for (int i = 0; i < n; ++i) p[i] = a.v[i];
+}
+
+inline VecF load_f16_part(const std::uint16_t* p, std::int64_t n) {
+  VecF a = zero();
+  for (int i = 0; i < n; ++i) a.v[i] = float_from_half(p[i]);
+  return a;
+}
+inline VecF load_f16(const std::uint16_t* p) {
+  return load_f16_part(p, n_lanes);
+}
+inline void store_f16(std::uint16_t* p, VecF a) {
+  for (int i = 0; i < n_lanes; ++i) p[i] = half_from_float(a.v[i]);
+}
+inline VecF load_bf16_part(const std::uint16_t* p, std::int64_t n) {
+  VecF a = zero();
+  for (int i = 0; i < n; ++i) a.v[i] = float_from_bfloat(p[i]);
+  return a;
+}
+inline VecF load_bf16(const std::uint16_t* p) {
+  return load_bf16_part(p, n_lanes);
+}
+
+inline VecF operator+(VecF a, VecF b) {
+  return {a.v + b.v};
+}
+inline VecF operator-(VecF a, VecF b) {
+  return {a.v - b.v};
+}
+inline VecF operator*(VecF a, VecF b) {
+  return {a.v * b.v};
+}
+inline VecF operator/(VecF a, VecF b) {
+  return {a.v / b.v};
+}
+inline VecF madd(VecF a, VecF b, VecF c) {
+  return {a.v * b.v + c.v};
+}  // a * b + c, rounded twice
+inline VecF nmadd(VecF a, VecF b, VecF c) {
+  return {c.v - a.v * b.v};
+}  // c - a * b, rounded twice
+// a < b ? x : y
+inline VecF select_less(VecF a, VecF b, VecF x, VecF y) {
+  return {a.v < b.v ? x.v : y.v};
+}
+inline VecF max(VecF a, VecF b) {
+  return select_less(b, a, a, b);
+}
+inline VecF min(VecF a, VecF b) {
+  return select_less(a, b, a, b);
+}
+inline VecF abs(VecF a) {
+  for (int i = 0; i < n_lanes; ++i) a.v[i] = __builtin_fabsf(a.v[i]);
+  return a;
+}
+inline VecF sqrt(VecF a) {
+  for (int i = 0; i < n_lanes; ++i) a.v[i] = __builtin_sqrtf(a.v[i]);
+  return a;
+}
+inline VecF round_nearest(VecF a) {
+  for (int i = 0; i < n_lanes; ++i) a.v[i] = __builtin_nearbyintf(a.v[i]);
+  return a;
+}
+// 2^n for whole n in [-126, 127]
+inline VecF pow2(VecF n) {
+  for (int i = 0; i < n_lanes; ++i) {
+    n.v[i] = float_from_bits(static_cast<std::uint32_t>(static_cast<std::int32_t>(n.v[i]) + 127) << 23);
+  }
+  return n;
+}
+
+// Sums and maxima over the lanes in one fixed tree: lane i with i + 2, then i + 1.
+inline float reduce_add(VecF a) {
+  return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
+}
+inline float reduce_max(VecF a) {
+  const float even = a.v[0] > a.v[2] ? a.v[0] : a.v[2];
+  const float odd = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
+  return even > odd ? even : odd;
+}

@@ -1,0 +1,163 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "blocks_file.h"
+#include "kernels/decode.h"
+#include "kernels/kernels.h"
+
+namespace llm::kernels {
+namespace {
+
+constexpr unsigned seed = 20240607;
+
+// Weight rows made of the reference blocks that come from real quantised data (the first sixteen of each file).
+std::vector<std::uint8_t> weight_rows(const TensorTypeInfo& info, std::int64_t n_rows, std::int64_t n_cols,
+                                      std::mt19937& random) {
+  std::vector<std::uint8_t> bytes;
+  if (info.type == TensorType::F32) {
+    std::normal_distribution<float> normal;
+    for (std::int64_t i = 0; i < n_rows * n_cols; ++i) {
+      const float value = normal(random);
+      const auto* p = reinterpret_cast<const std::uint8_t*>(&value);
+      bytes.insert(bytes.end(), p, p + sizeof value);
+    }
+    return bytes;
+  }
+  const testing::Blocks reference = testing::read_blocks(info.name);
+  std::uniform_int_distribution<std::size_t> pick(0, 15);
+  for (std::int64_t i = 0; i < n_rows * n_cols / info.block_elements; ++i) {
+    const auto block = reference.blocks.begin() + static_cast<std::ptrdiff_t>(pick(random) * info.block_bytes);
+    bytes.insert(bytes.end(), block, block + info.block_bytes);
+  }
+  return bytes;
+}
+
+struct Problem {
+  TensorTypeInfo info;
+  std::int64_t n_rows, n_cols, n_tokens;
+  std::vector<std::uint8_t> weight;
+  std::vector<float> act;         // [n_tokens, n_cols]
+  std::vector<double> expected;   // [n_tokens, n_rows]
+  std::vector<double> magnitude;  // sum of |w * a|
+
+  Problem(const TensorTypeInfo& type, std::int64_t rows, std::int64_t cols, std::int64_t tokens, unsigned salt = 0)
+      : info(type), n_rows(rows), n_cols(cols), n_tokens(tokens) {
+    std::mt19937 random(seed + salt);
+    weight = weight_rows(info, n_rows, n_cols, random);
+    std::normal_distribution<float> normal;
+    act.resize(static_cast<std::size_t>(n_tokens * n_cols));
+    for (float& a : act) a = normal(random);
+    std::vector<float> row(static_cast<std::size_t>(n_cols));
+    expected.resize(static_cast<std::size_t>(n_tokens * n_rows));
+    magnitude.resize(expected.size());
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+      decode_row(info.type, row_begin(r), row.data(), n_cols);
+      for (std::int64_t t = 0; t < n_tokens; ++t) {
+        double sum = 0;
+        double size = 0;
+        for (std::int64_t k = 0; k < n_cols; ++k) {
+          const double product = static_cast<double>(row[k]) * act[t * n_cols + k];
+          sum += product;
+          size += std::abs(product);
+        }
+        expected[t * n_rows + r] = sum;
+        magnitude[t * n_rows + r] = size;
+      }
+    }
+  }
+
+  const std::byte* row_begin(std::int64_t r) const {
+    return reinterpret_cast<const std::byte*>(weight.data()) +
+           r * static_cast<std::int64_t>(tensor_row_bytes(info.type, static_cast<std::uint64_t>(n_cols)));
+  }
+
+  // Tokens [token_begin, token_end) x rows [row_begin, row_end) into out [n_tokens, n_rows].
+  void run(const KernelTable& table, bool exact, std::int64_t row_from, std::int64_t row_to, std::int64_t token_from,
+           std::int64_t token_to, std::vector<float>& out) const {
+    const ActFormat format = table.act_format(info.type, n_cols, exact);
+    const std::size_t act_bytes = table.act_row_bytes(format, n_cols);
+    std::vector<std::byte> packed(act_bytes * static_cast<std::size_t>(token_to - token_from) + 64);
+    for (std::int64_t t = token_from; t < token_to; ++t) {
+      table.pack_act(format, act.data() + t * n_cols, n_cols, packed.data() + (t - token_from) * act_bytes);
+    }
+    std::vector<std::byte> scratch(table.matmul_scratch_bytes(info.type, n_cols) + 64);
+    const auto misaligned = reinterpret_cast<std::uintptr_t>(scratch.data()) % 64;
+    MatmulTask task;
+    task.weight = reinterpret_cast<const std::byte*>(weight.data());
+    task.type = info.type;
+    task.n_cols = n_cols;
+    task.row_begin = row_from;
+    task.row_end = row_to;
+    task.act = packed.data();
+    task.format = format;
+    task.n_tokens = token_to - token_from;
+    task.out = out.data() + token_from * n_rows;
+    task.out_stride = n_rows;
+    task.scratch = scratch.data() + (64 - misaligned) % 64;
+    table.matmul(task);
+  }
+};
+
+std::vector<TensorTypeInfo> all_types() {
+  std::vector<TensorTypeInfo> types = testing::block_types();
+  types.push_back(tensor_type_info(TensorType::F32));
+  return types;
+}
+
+// Columns to try: small multiples of the block, and odd counts where a row may have any.
+std::vector<std::int64_t> column_counts(const TensorTypeInfo& info) {
+  if (info.block_elements == 1) return {1, 3, 15, 16, 17, 31, 33, 64, 100, 257};
+  const std::int64_t block = info.block_elements;
+  return {block, 2 * block, 3 * block, 5 * block, (block == 32 ? 18 : 4) * block};
+}
+
+TEST(Matmul, EqualsTheDoublePrecisionProductInExactMode) {
+  for (const KernelTable* table : available_kernels()) {
+    for (const TensorTypeInfo& info : all_types()) {
+      for (const std::int64_t n_cols : column_counts(info)) {
+        const Problem p(info, 37, n_cols, 5);
+        std::vector<float> out(p.expected.size(), NAN);
+        p.run(*table, true, 0, p.n_rows, 0, p.n_tokens, out);
+        for (std::size_t i = 0; i < out.size(); ++i) {
+          // float32 sums of at most n_cols terms in several accumulators
+          ASSERT_NEAR(out[i], p.expected[i], 1e-6 * p.magnitude[i] + 1e-30)
+              << table->name << " " << info.name << " columns " << n_cols << " output " << i << " seed " << seed;
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, GivesTheSameBitsForAnySplitOfRowsAndTokens) {
+  for (const KernelTable* table : available_kernels()) {
+    for (const TensorTypeInfo& info : all_types()) {
+      for (const bool exact : {false, true}) {
+        const std::int64_t n_cols = info.block_elements == 1 ? 83 : 3 * info.block_elements;
+        const Problem p(info, 53, n_cols, 29);
+        std::vector<float> whole(p.expected.size(), NAN);
+        p.run(*table, exact, 0, p.n_rows, 0, p.n_tokens, whole);
+        std::vector<float> parts(p.expected.size(), NAN);
+        std::mt19937 random(seed);
+        for (std::int64_t t = 0; t < p.n_tokens;) {
+          const std::int64_t t_end = std::min<std::int64_t>(p.n_tokens, t + 1 + random() % 9);
+          for (std::int64_t r = 0; r < p.n_rows;) {
+            const std::int64_t r_end = std::min<std::int64_t>(p.n_rows, r + 1 + random() % 21);
+            p.run(*table, exact, r, r_end, t, t_end, parts);
+            r = r_end;
+          }
+          t = t_end;
+        }
+        for (std::size_t i = 0; i < whole.size(); ++i) {
+          ASSERT_EQ(whole[i], parts[i]) << table->name << " " << info.name << " exact " << exact << " output " << i
+                                        << " seed " << seed;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace llm::kernels
