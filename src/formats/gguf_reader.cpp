@@ -180,7 +180,7 @@ class GgufParser {
     if (array.item_type == ValueType::string) least_bytes = 8;
     if (array.item_type == ValueType::array) least_bytes = 12;
     if (array.count > reader_.left() / least_bytes) {
-      fail("metadata key {}: an array of {} {}, but only {} bytes are left", quote(key), array.count,
+      fail("metadata key {}: an array of {} items of type {}, but only {} bytes are left", quote(key), array.count,
            value_type_name(array.item_type), reader_.left());
     }
     return array;
@@ -319,11 +319,11 @@ std::optional<SplitName> parse_split_name(const std::string& path, std::uint64_t
   return SplitName{path.substr(0, at), extension};
 }
 
-void expect_split_value(const GgufPart& part, std::string_view key, std::uint64_t expected) {
-  const std::uint64_t found = part.metadata.require_uint(key);
+void expect_split_value(const Metadata& metadata, std::string_view key, std::uint64_t expected) {
+  const std::uint64_t found = metadata.require_uint(key);
   if (found != expected) {
-    throw Error(ErrorCode::model, fmt::format("{}: metadata key '{}': found {}, expected {}", part.metadata.source(),
-                                              key, found, expected));
+    throw Error(ErrorCode::model,
+                fmt::format("{}: metadata key '{}': found {}, expected {}", metadata.source(), key, found, expected));
   }
 }
 
@@ -345,16 +345,16 @@ WeightsContents read_gguf(MappedFile first) {
   GgufPart part = parse_gguf(first.bytes(), first.path());
   const std::string path = first.path();
   contents.parts.push_back(std::move(first));
-  contents.metadata = part.metadata;
+  contents.metadata = std::move(part.metadata);
   contents.tensors = std::move(part.tensors);
 
-  const std::uint64_t n_parts = part.metadata.find_uint("split.count").value_or(1);
+  const std::uint64_t n_parts = contents.metadata.find_uint("split.count").value_or(1);
   if (n_parts <= 1) return contents;
   if (n_parts > std::numeric_limits<std::uint16_t>::max()) {
     throw Error(ErrorCode::model,
                 fmt::format("{}: metadata key 'split.count': found {}, expected at most 65535", path, n_parts));
   }
-  const std::uint64_t number = part.metadata.require_uint("split.no");
+  const std::uint64_t number = contents.metadata.require_uint("split.no");
   if (number != 0) {
     const std::optional<SplitName> name = number < n_parts ? parse_split_name(path, number + 1, n_parts) : std::nullopt;
     throw Error(ErrorCode::model, fmt::format("{}: is part {} of {}, expected the first: {}", path, number + 1, n_parts,
@@ -369,13 +369,13 @@ WeightsContents read_gguf(MappedFile first) {
   for (std::uint64_t i = 1; i < n_parts; ++i) {
     MappedFile file(name->part(i + 1, n_parts));
     const GgufPart next = parse_gguf(file.bytes(), file.path());
-    expect_split_value(next, "split.no", i);
-    expect_split_value(next, "split.count", n_parts);
+    expect_split_value(next.metadata, "split.no", i);
+    expect_split_value(next.metadata, "split.count", n_parts);
     contents.tensors.insert(contents.tensors.end(), next.tensors.begin(), next.tensors.end());
     contents.parts.push_back(std::move(file));
   }
-  if (part.metadata.contains("split.tensors.count")) {
-    expect_split_value(part, "split.tensors.count", contents.tensors.size());
+  if (contents.metadata.contains("split.tensors.count")) {
+    expect_split_value(contents.metadata, "split.tensors.count", contents.tensors.size());
   }
   return contents;
 }

@@ -1,6 +1,8 @@
 #ifndef FORMATS_MAPPED_WEIGHTS_H
 #define FORMATS_MAPPED_WEIGHTS_H
 
+#include <cstddef>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +17,8 @@ struct WeightsContents {
   SourceKind kind = SourceKind::gguf;
   std::string path;
   std::vector<MappedFile> parts;
+  std::deque<std::string> names;                        // of tensors, where they do not lie in the file as they are
+  std::vector<std::unique_ptr<std::byte[]>> converted;  // data of tensors that could not be used as they lie
   Metadata metadata;
   std::string config_json;
   std::vector<TensorView> tensors;

@@ -65,7 +65,7 @@ std::string describe(const Metadata::Entry& entry) {
   if (const auto* b = std::get_if<bool>(&entry.value)) return fmt::format("{}", *b);
   if (const auto* text = std::get_if<std::string_view>(&entry.value)) return fmt::format("the string {}", quote(*text));
   const auto& array = std::get<ArrayView>(entry.value);
-  return fmt::format("an array of {} {}", array.count, value_type_name(array.item_type));
+  return fmt::format("an array of {} items of type {}", array.count, value_type_name(array.item_type));
 }
 
 }  // namespace

@@ -7,8 +7,11 @@
 #include <llm/error.hpp>
 
 #include "formats/gguf_reader.h"
+#include "formats/huggingface_folder.h"
+#include "formats/llama2c_reader.h"
 #include "formats/mapped_weights.h"
 #include "formats/quote.h"
+#include "formats/safetensors_reader.h"
 
 namespace llm::formats {
 namespace {
@@ -47,8 +50,24 @@ std::string_view name_of_foreign_format(std::string_view start) {
 }  // namespace
 
 std::unique_ptr<WeightsFile> WeightsFile::open(const std::string& path, const OpenOptions& options) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) return make_weights_file(read_huggingface_folder(path), options);
   MappedFile file(path);
   if (has_gguf_magic(file.bytes())) return make_weights_file(read_gguf(std::move(file)), options);
+  if (looks_like_safetensors(file.bytes())) {
+    // Only the folder says what the tensors mean.
+    const fs::path folder = fs::path(path).parent_path();
+    if (fs::exists(folder / "config.json", ignored)) {
+      return make_weights_file(read_huggingface_folder(folder.empty() ? "." : folder.string()), options);
+    }
+    throw Error(
+        ErrorCode::model,
+        fmt::format("{}: a safetensors file without config.json beside it, expected a Hugging Face folder", path));
+  }
+  if (has_llama2c_magic(file.bytes()) || looks_like_llama2c_v0(file.bytes())) {
+    return make_weights_file(read_llama2c(std::move(file)), options);
+  }
   refuse(file);
 }
 

@@ -8,23 +8,16 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/weights_file.h"
+#include "open_error.h"
 
 namespace llm::formats {
 namespace {
 
+using test::open_error;
 using ::testing::HasSubstr;
 
 std::string data_path(const std::string& name) {
   return std::string(LLM_TEST_DATA) + "/gguf/" + name;
-}
-
-std::optional<Error> error_of(const std::string& path) {
-  try {
-    static_cast<void>(WeightsFile::open(path));
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error;
-  }
 }
 
 // Damage that only shows once the architecture is known: the container itself is sound.
@@ -68,7 +61,7 @@ TEST(GgufReader, TreatsEverySharedCaseAsItsIndexSays) {
   for (const nlohmann::json& entry : index) {
     const std::string name = entry.at("file");
     SCOPED_TRACE(name + ": " + entry.at("why").get<std::string>());
-    const std::optional<Error> error = error_of(data_path(name));
+    const std::optional<Error> error = open_error(data_path(name));
     if (entry.at("expected") == "error" && !needs_architecture(name)) {
       ASSERT_TRUE(error.has_value());
       const bool is_missing_file = name == "directory.gguf" || name == "split-missing-00001-of-00002.gguf";
@@ -95,14 +88,14 @@ TEST(GgufReader, JoinsThePartsOfASplitModel) {
 }
 
 TEST(GgufReader, NamesTheFirstPartWhenAnotherIsGiven) {
-  const std::optional<Error> error = error_of(data_path("split-ok-00002-of-00002.gguf"));
+  const std::optional<Error> error = open_error(data_path("split-ok-00002-of-00002.gguf"));
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code(), ErrorCode::model);
   EXPECT_THAT(error->message(), HasSubstr("split-ok-00001-of-00002.gguf"));
 }
 
 TEST(GgufReader, AFileThatIsNotThereIsAnIoError) {
-  const std::optional<Error> error = error_of(data_path("no-such-file.gguf"));
+  const std::optional<Error> error = open_error(data_path("no-such-file.gguf"));
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(error->code(), ErrorCode::io);
   EXPECT_THAT(error->message(), HasSubstr("No such file"));
