@@ -104,7 +104,7 @@ int read_quota(const std::string& root) {
     if (second == std::string::npos) continue;
     const std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);
     std::string path = line.substr(second + 1);
-    if (path.empty() || path.front() != '/' || path.find("..") != std::string::npos) path = "/";
+    if (path.empty() || path.front() != '/' || path.find("..") != std::string::npos) path.clear();
     while (!path.empty() && path.back() == '/') path.pop_back();
     const std::string mount = root + "/sys/fs/cgroup";
     if (controllers.empty()) {
