@@ -1,5 +1,5 @@
-#ifndef TESTS_UNIT_FORMATS_TEMPORARY_FOLDER_H
-#define TESTS_UNIT_FORMATS_TEMPORARY_FOLDER_H
+#ifndef TESTS_SUPPORT_TEMPORARY_FOLDER_H
+#define TESTS_SUPPORT_TEMPORARY_FOLDER_H
 
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ namespace llm::test {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "llm-formats-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "llm-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
     path_ = name;
   }
