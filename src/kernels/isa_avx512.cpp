@@ -15,8 +15,10 @@ namespace llm::kernels {
 namespace {
 
 #include "kernels/simd_avx512.inl"
+#include "kernels/simd_avx512_int.inl"
 // The kernels, written once over the wrapper.
 #include "kernels/matmul_float.inl"
+#include "kernels/matmul_int8.inl"
 #include "kernels/table.inl"
 
 }  // namespace

@@ -11,8 +11,10 @@ namespace llm::kernels {
 namespace {
 
 #include "kernels/simd_portable.inl"
+#include "kernels/simd_portable_int.inl"
 // The kernels, written once over the wrapper.
 #include "kernels/matmul_float.inl"
+#include "kernels/matmul_int8.inl"
 #include "kernels/table.inl"
 
 }  // namespace

@@ -11,23 +11,63 @@ inline std::int64_t type_row_bytes(TensorType type, std::int64_t n_cols) {
   return 0;
 }
 
-ActFormat act_format(TensorType, std::int64_t, bool) {
-  return ActFormat::f32;
+// Weight types with a fast product with int8 activations.
+#define LLM_INT8_TYPES(X) \
+  X(Q4_0)                 \
+  X(Q4_1)                 \
+  X(Q5_0)                 \
+  X(Q5_1)                 \
+  X(Q8_0)                 \
+  X(Q2_K)                 \
+  X(Q3_K)                 \
+  X(Q4_K)                 \
+  X(Q5_K)                 \
+  X(Q6_K)                 \
+  X(IQ4_NL)               \
+  X(IQ4_XS)               \
+  X(MXFP4)                \
+  X(TQ2_0)
+
+ActFormat act_format(TensorType type, std::int64_t, bool exact) {
+  if (exact) return ActFormat::f32;
+  switch (type) {
+#define LLM_CASE(name) case TensorType::name:
+    LLM_INT8_TYPES(LLM_CASE)
+#undef LLM_CASE
+    return ActFormat::i8_32;
+    default:
+      return ActFormat::f32;
+  }
 }
 
-std::size_t act_row_bytes(ActFormat, std::int64_t n_cols) {
+std::size_t act_row_bytes(ActFormat format, std::int64_t n_cols) {
+  if (format == ActFormat::i8_32) return static_cast<std::size_t>(packed_row_bytes(n_cols));
   return static_cast<std::size_t>(padded_cols(n_cols)) * sizeof(float);
 }
 
-void pack_act(ActFormat, const float* x, std::int64_t n_cols, std::byte* out) {
+void pack_act(ActFormat format, const float* x, std::int64_t n_cols, std::byte* out) {
+  if (format == ActFormat::i8_32) return pack_act_i8(x, n_cols, out);
   pack_act_f32(x, n_cols, reinterpret_cast<float*>(out));
 }
 
-std::size_t matmul_scratch_bytes(TensorType, std::int64_t n_cols) {
-  return static_cast<std::size_t>(panel_bytes(n_cols));
+std::size_t matmul_scratch_bytes(TensorType type, std::int64_t n_cols) {
+  const std::int64_t for_floats = panel_bytes(n_cols);
+  const std::int64_t for_int8 = int8_scratch_bytes(n_cols, type_row_bytes(type, n_cols));
+  return static_cast<std::size_t>(for_floats > for_int8 ? for_floats : for_int8);
 }
 
 void matmul(const MatmulTask& task) {
+  if (task.format == ActFormat::i8_32) {
+    switch (task.type) {
+#define LLM_CASE(name)   \
+  case TensorType::name: \
+    return matmul_int8<name>(task);
+      LLM_INT8_TYPES(LLM_CASE)
+#undef LLM_CASE
+      default:
+        return;
+    }
+  }
   switch (task.type) {
     case TensorType::F32:
       return matmul_float<F32Weights>(task);
@@ -43,6 +83,7 @@ void matmul(const MatmulTask& task) {
     decode_row(task.type, task.weight + row * row_bytes, dst, task.n_cols);
   });
 }
+#undef LLM_INT8_TYPES
 
 constexpr KernelTable make_table(const char* name) {
   return {

@@ -50,6 +50,15 @@ struct Problem {
     std::normal_distribution<float> normal;
     act.resize(static_cast<std::size_t>(n_tokens * n_cols));
     for (float& a : act) a = normal(random);
+    compute_expected();
+  }
+
+  void set_act(std::vector<float> values) {
+    act = std::move(values);
+    compute_expected();
+  }
+
+  void compute_expected() {
     std::vector<float> row(static_cast<std::size_t>(n_cols));
     expected.resize(static_cast<std::size_t>(n_tokens * n_rows));
     magnitude.resize(expected.size());
@@ -128,6 +137,45 @@ TEST(Matmul, EqualsTheDoublePrecisionProductInExactMode) {
         }
       }
     }
+  }
+}
+
+// What default mode computes with: int8 codes per 32 activations, times their scale.
+std::vector<float> rounded_to_int8(const std::vector<float>& act) {
+  std::vector<float> result(act.size());
+  for (std::size_t g = 0; g < act.size(); g += 32) {
+    float top = 0;
+    for (std::size_t i = g; i < g + 32; ++i) top = std::max(top, std::abs(act[i]));
+    const float inverse = top > 0 ? 127.0f / top : 0.0f;
+    for (std::size_t i = g; i < g + 32; ++i) result[i] = std::nearbyint(act[i] * inverse) * (top / 127.0f);
+  }
+  return result;
+}
+
+TEST(Matmul, EqualsTheProductWithRoundedActivationsInDefaultMode) {
+  for (const KernelTable* table : available_kernels()) {
+    int n_types = 0;
+    for (const TensorTypeInfo& info : all_types()) {
+      for (const std::int64_t n_cols : column_counts(info)) {
+        if (table->act_format(info.type, n_cols, false) != ActFormat::i8_32) continue;
+        ++n_types;
+        for (const std::int64_t n_rows : {3, 37}) {
+          Problem p(info, n_rows, n_cols, 19);
+          p.set_act(rounded_to_int8(p.act));
+          for (const std::int64_t n_tokens : {1, 19}) {
+            std::vector<float> out(p.expected.size(), NAN);
+            p.run(*table, false, 0, p.n_rows, 0, n_tokens, out);
+            for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * n_rows); ++i) {
+              // as above; codes and minima may cancel, so the bound is on the sum of magnitudes
+              ASSERT_NEAR(out[i], p.expected[i], 1e-6 * p.magnitude[i] + 1e-30)
+                  << table->name << " " << info.name << " columns " << n_cols << " tokens " << n_tokens << " output "
+                  << i << " seed " << seed;
+            }
+          }
+        }
+      }
+    }
+    EXPECT_GE(n_types, 13) << table->name;
   }
 }
 

@@ -1,0 +1,324 @@
+// Products of quantised weights with activations quantised to int8.
+//
+// The lanes of a vector are n_lanes weight rows. A row's sum over 32 columns is an exact integer; scaled, it is added
+// to the output's one accumulator, group of 32 columns after group in ascending order:
+//   acc = fma(scale * (codes . act - offset * sum(act)) - min * sum(act), act_scale, acc)
+// (two scales: the second half joins by fma). Matrix-vector and matrix-matrix differ only in where the codes wait
+// (registers, or a panel in scratch) and in how offsets are taken out of the integers, so they give the same bits.
+
+#include "kernels/quant_types.inl"
+
+// A packed row of activations: n_cols codes, then per group of 32 columns the scale, the sum of the codes, the sums of
+// both halves (whole numbers as floats), and the three sums times -128 as integers. Padded to 64 bytes.
+struct PackedRow {
+  const std::int8_t* codes;
+  const float* scale;              // [n_groups]
+  const float* sum;                // [n_groups]
+  const float* half_sum;           // [n_groups][2]
+  const std::int32_t* start;       // [n_groups]: -128 * sum
+  const std::int32_t* half_start;  // [n_groups][2]
+
+  PackedRow() = default;
+  PackedRow(const std::byte* row, std::int64_t n_cols) {
+    const std::int64_t n = n_cols / 32;
+    codes = reinterpret_cast<const std::int8_t*>(row);
+    scale = reinterpret_cast<const float*>(codes + n_cols);
+    sum = scale + n;
+    half_sum = sum + n;
+    start = reinterpret_cast<const std::int32_t*>(half_sum + 2 * n);
+    half_start = start + n;
+  }
+};
+
+inline std::int64_t packed_row_bytes(std::int64_t n_cols) {
+  return (n_cols / 32 * 60 + 63) / 64 * 64;
+}
+
+inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
+  const std::int64_t n = n_cols / 32;
+  std::int8_t* codes = reinterpret_cast<std::int8_t*>(out);
+  float* scale = reinterpret_cast<float*>(codes + n_cols);
+  float* sum = scale + n;
+  float* half_sum = sum + n;
+  std::int32_t* start = reinterpret_cast<std::int32_t*>(half_sum + 2 * n);
+  std::int32_t* half_start = start + n;
+  constexpr int n_vectors = 32 / n_lanes;
+  for (std::int64_t g = 0; g < n; ++g) {
+    VecF v[n_vectors];
+    VecF largest = zero();
+    for (int i = 0; i < n_vectors; ++i) {
+      v[i] = load(x + 32 * g + i * n_lanes);
+      largest = max(largest, abs(v[i]));
+    }
+    const float top = reduce_max(largest);
+    const VecF inverse = splat(top > 0 ? 127.0f / top : 0.0f);
+    VecF total[2] = {zero(), zero()};
+    for (int i = 0; i < n_vectors; ++i) {
+      // The limit matters only where 127 / top overflowed or top is infinite.
+      const VecF code = max(min(round_nearest(v[i] * inverse), splat(127.0f)), splat(-127.0f));
+      store_i8(codes + 32 * g + i * n_lanes, code);
+      total[2 * i / n_vectors] = total[2 * i / n_vectors] + code;
+    }
+    const float first = reduce_add(total[0]);
+    const float second = reduce_add(total[1]);
+    scale[g] = top / 127.0f;
+    sum[g] = first + second;
+    half_sum[2 * g] = first;
+    half_sum[2 * g + 1] = second;
+    start[g] = -128 * static_cast<std::int32_t>(first + second);
+    half_start[2 * g] = -128 * static_cast<std::int32_t>(first);
+    half_start[2 * g + 1] = -128 * static_cast<std::int32_t>(second);
+  }
+}
+
+// The integer sums of one group, offsets taken out, joined with scales, minima and the activations' scale.
+template <typename Type>
+VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const PackedRow& act, std::int64_t g, VecF acc) {
+  VecF value = dots[0] * scale[0];
+  if constexpr (Type::n_scales == 2) value = madd(dots[1], scale[1], value);
+  if constexpr (Type::has_min) {
+    if constexpr (Type::n_scales == 2) {
+      value = nmadd(min[0], splat(act.half_sum[2 * g]), value);
+      value = nmadd(min[1], splat(act.half_sum[2 * g + 1]), value);
+    } else {
+      value = nmadd(min[0], splat(act.sum[g]), value);
+    }
+  }
+  return madd(value, splat(act.scale[g]), acc);
+}
+
+template <typename Type>
+VecF take_out_offset(VecF dots, int offset, const PackedRow& act, std::int64_t g, int half) {
+  if (offset == 0) return dots;
+  const float sum = Type::n_scales == 2 ? act.half_sum[2 * g + half] : act.sum[g];
+  return nmadd(splat(static_cast<float>(offset)), splat(sum), dots);  // exact: whole numbers below 2^24
+}
+
+// Matrix-vector: the codes of a group go from the decoder's registers straight into the sum.
+template <typename Type>
+struct VectorSink {
+  PackedRow act;
+  std::int64_t first_group = 0;
+  VecF acc = zero();
+
+  void put(int i, const Columns<Type::n_scales>& c) {
+    const std::int64_t g = first_group + i;
+    const std::int8_t* codes = act.codes + 32 * g;
+    VecI half[2] = {zero_i(), zero_i()};
+    for (int j = 0; j < 4; ++j) {
+      half[0] = dot<Type::wide>(half[0], c.codes[j], splat_codes(codes + 4 * j));
+      half[1] = dot<Type::wide>(half[1], c.codes[j + 4], splat_codes(codes + 16 + 4 * j));
+    }
+    VecF dots[2];
+    if constexpr (Type::n_scales == 2) {
+      dots[0] = take_out_offset<Type>(to_float(half[0]), Type::offset, act, g, 0);
+      dots[1] = take_out_offset<Type>(to_float(half[1]), Type::offset, act, g, 1);
+    } else {
+      dots[0] = take_out_offset<Type>(to_float(half[0] + half[1]), Type::offset, act, g, 0);
+    }
+    acc = add_group<Type>(dots, c.scale, c.min, act, g, acc);
+  }
+};
+
+// Matrix-matrix: n_lanes rows decoded to a panel,
+//   codes [n_groups][8][n_lanes] words, scale [n_groups][n_scales][n_lanes], min likewise.
+// Where the dot product takes any unsigned byte, codes of types without minimum are moved to the offset 128, which the
+// packed row's `start` takes out without a further instruction.
+struct Panel {
+  std::byte* codes;
+  float* scale;
+  float* min;
+
+  Panel(std::byte* scratch, std::int64_t n_cols) {
+    codes = scratch;
+    scale = reinterpret_cast<float*>(scratch + n_cols * n_lanes);
+    min = scale + n_cols / 16 * n_lanes;
+  }
+  static std::int64_t bytes(std::int64_t n_cols) {
+    return n_cols * n_lanes + 2 * (n_cols / 16 * n_lanes) * static_cast<std::int64_t>(sizeof(float));
+  }
+};
+
+template <typename Type>
+constexpr bool moves_offset = any_unsigned_codes && !Type::has_min;
+
+template <typename Type>
+struct PanelSink {
+  Panel panel;
+  std::int64_t first_group = 0;
+
+  void put(int i, const Columns<Type::n_scales>& c) {
+    const std::int64_t g = first_group + i;
+    std::byte* codes = panel.codes + g * 32 * n_lanes;
+    for (int j = 0; j < 8; ++j) {
+      VecI word = c.codes[j];
+      if constexpr (moves_offset<Type> && Type::offset != 128) word = add_bytes(word, splat_i8(128 - Type::offset));
+      store_i(codes + j * 4 * n_lanes, word);
+    }
+    for (int s = 0; s < Type::n_scales; ++s) {
+      store(panel.scale + (g * Type::n_scales + s) * n_lanes, c.scale[s]);
+      if constexpr (Type::has_min) store(panel.min + (g * Type::n_scales + s) * n_lanes, c.min[s]);
+    }
+  }
+};
+
+// What the panel products depend on besides the panel, so that types share them.
+template <int n_scales_, bool has_min_, bool wide_, int offset_>
+struct PanelKind {
+  static constexpr int n_scales = n_scales_;
+  static constexpr bool has_min = has_min_;
+  static constexpr bool wide = wide_;
+  static constexpr int offset = offset_;
+};
+template <typename Type>
+using panel_kind =
+    PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, moves_offset<Type> ? 128 : Type::offset>;
+
+// One group of 32 columns for n_tokens activations.
+template <typename Kind, int n_tokens>
+void panel_group(const Panel& panel, std::int64_t g, const PackedRow* act, VecF* acc) {
+  constexpr bool from_start = any_unsigned_codes && Kind::offset == 128;
+  const std::byte* codes = panel.codes + g * 32 * n_lanes;
+  VecF dots[n_tokens][2];
+  for (int half = 0; half < Kind::n_scales; ++half) {
+    constexpr int n_words = 8 / Kind::n_scales;
+    VecI sum[n_tokens];
+    for (int t = 0; t < n_tokens; ++t) {
+      const std::int32_t start = Kind::n_scales == 2 ? act[t].half_start[2 * g + half] : act[t].start[g];
+      sum[t] = from_start ? splat_i32(start) : zero_i();
+    }
+    for (int j = half * n_words; j < (half + 1) * n_words; ++j) {
+      const VecI word = load_i(codes + j * 4 * n_lanes);
+      for (int t = 0; t < n_tokens; ++t) {
+        sum[t] = dot<Kind::wide>(sum[t], word, splat_codes(act[t].codes + 32 * g + 4 * j));
+      }
+    }
+    for (int t = 0; t < n_tokens; ++t) {
+      dots[t][half] = to_float(sum[t]);
+      if constexpr (!from_start) dots[t][half] = take_out_offset<Kind>(dots[t][half], Kind::offset, act[t], g, half);
+    }
+  }
+  VecF scale[2];
+  VecF min[2];
+  for (int s = 0; s < Kind::n_scales; ++s) {
+    scale[s] = load(panel.scale + (g * Kind::n_scales + s) * n_lanes);
+    if constexpr (Kind::has_min) min[s] = load(panel.min + (g * Kind::n_scales + s) * n_lanes);
+  }
+  for (int t = 0; t < n_tokens; ++t) acc[t] = add_group<Kind>(dots[t], scale, min, act[t], g, acc[t]);
+}
+
+// Rows [row_begin, row_end) of a group whose lane 0 is `first_row`.
+struct RowGroup {
+  std::int64_t first_row, row_begin, row_end;
+
+  void write(float* out, VecF values) const {
+    if (row_begin == first_row && row_end == first_row + n_lanes) return store(out + first_row, values);
+    float part[n_lanes];
+    store(part, values);
+    for (std::int64_t r = row_begin; r < row_end; ++r) out[r] = part[r - first_row];
+  }
+};
+
+inline const std::byte* packed_act(const MatmulTask& task, std::int64_t token) {
+  const std::int64_t row = task.act_rows != nullptr ? task.act_rows[token] : token;
+  return task.act + row * packed_row_bytes(task.n_cols);
+}
+
+template <typename Kind, int n_tokens>
+void panel_tile(const MatmulTask& task, const Panel& panel, const RowGroup& rows, std::int64_t token) {
+  PackedRow act[n_tokens];
+  VecF acc[n_tokens];
+  for (int t = 0; t < n_tokens; ++t) {
+    act[t] = PackedRow(packed_act(task, token + t), task.n_cols);
+    acc[t] = zero();
+  }
+  for (std::int64_t g = 0; g < task.n_cols / 32; ++g) panel_group<Kind, n_tokens>(panel, g, act, acc);
+  for (int t = 0; t < n_tokens; ++t) rows.write(out_row(task, token + t), acc[t]);
+}
+
+constexpr int panel_tile_tokens = n_lanes == 16 ? 8 : 4;
+
+template <typename Kind>
+void panel_tokens(const MatmulTask& task, const Panel& panel, const RowGroup& rows, std::int64_t token,
+                  std::int64_t token_end) {
+  for (; token + panel_tile_tokens <= token_end; token += panel_tile_tokens) {
+    panel_tile<Kind, panel_tile_tokens>(task, panel, rows, token);
+  }
+  if (panel_tile_tokens > 4 && token + 4 <= token_end) {
+    panel_tile<Kind, 4>(task, panel, rows, token);
+    token += 4;
+  }
+  if (token + 2 <= token_end) {
+    panel_tile<Kind, 2>(task, panel, rows, token);
+    token += 2;
+  }
+  if (token < token_end) panel_tile<Kind, 1>(task, panel, rows, token);
+}
+
+// Walks the blocks of n_lanes rows and prefetches the rows behind them, which come next.
+template <typename Type, typename Sink>
+void decode_rows(const std::uint8_t* weight, std::int64_t row_bytes, std::int64_t n_blocks,
+                 const std::uint8_t* prefetch, Sink& sink) {
+  constexpr std::int64_t step = static_cast<std::int64_t>(Type::block_bytes) * n_lanes;
+  for (std::int64_t b = 0; b < n_blocks; ++b) {
+    if (prefetch != nullptr) {
+      for (std::int64_t i = 0; i < step; i += 64) __builtin_prefetch(prefetch + b * step + i, 0, 2);
+    }
+    sink.first_group = b * Type::n_groups;
+    Type::decode(weight + b * Type::block_bytes, row_bytes, sink);
+  }
+}
+
+// Tokens whose packed rows stay in the second-level cache beside the panel.
+inline std::int64_t tokens_at_once(std::int64_t n_cols) {
+  const std::int64_t tokens = 768 * 1024 / (packed_row_bytes(n_cols) + 1) / 16 * 16;
+  return tokens < 32 ? 32 : tokens;
+}
+
+template <typename Type>
+void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t row_bytes, const RowGroup& rows,
+               const std::uint8_t* prefetch, std::int64_t token, std::int64_t token_end) {
+  const std::int64_t n_blocks = task.n_cols / (32 * Type::n_groups);
+  if (token_end - token == 1) {
+    VectorSink<Type> sink;
+    sink.act = PackedRow(packed_act(task, token), task.n_cols);
+    decode_rows<Type>(weight, row_bytes, n_blocks, prefetch, sink);
+    rows.write(out_row(task, token), sink.acc);
+    return;
+  }
+  PanelSink<Type> sink{Panel(task.scratch, task.n_cols)};
+  decode_rows<Type>(weight, row_bytes, n_blocks, prefetch, sink);
+  panel_tokens<panel_kind<Type>>(task, sink.panel, rows, token, token_end);
+}
+
+template <typename Type>
+void matmul_int8(const MatmulTask& task) {
+  const std::int64_t row_bytes = task.n_cols / (32 * Type::n_groups) * Type::block_bytes;
+  const std::uint8_t* weight = reinterpret_cast<const std::uint8_t*>(task.weight);
+  const std::int64_t chunk = tokens_at_once(task.n_cols);
+  for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
+    const std::int64_t token_end = token + chunk < task.n_tokens ? token + chunk : task.n_tokens;
+    for (std::int64_t row = task.row_begin; row < task.row_end; row += n_lanes) {
+      const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
+      RowGroup rows{row, row, end};
+      const std::uint8_t* first = weight + row * row_bytes;
+      const std::uint8_t* next = end + n_lanes <= task.row_end ? weight + end * row_bytes : nullptr;
+      if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
+        rows.first_row = end - n_lanes;
+        first = weight + rows.first_row * row_bytes;
+      } else if (end - row < n_lanes) {  // the whole matrix has fewer rows: copy them to full height
+        std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::bytes(task.n_cols);
+        for (std::int64_t r = 0; r < n_lanes; ++r) {
+          const std::int64_t source = row + r < end ? row + r : end - 1;
+          __builtin_memcpy(copy + r * row_bytes, weight + source * row_bytes, static_cast<std::size_t>(row_bytes));
+        }
+        first = copy;
+      }
+      int8_rows<Type>(task, first, row_bytes, rows, next, token, token_end);
+    }
+  }
+}
+
+inline std::int64_t int8_scratch_bytes(std::int64_t n_cols, std::int64_t row_bytes) {
+  return Panel::bytes(n_cols) + n_lanes * row_bytes;
+}
