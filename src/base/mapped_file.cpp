@@ -67,6 +67,7 @@ void MappedFile::swap(MappedFile& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(is_private_copy_, other.is_private_copy_);
 }
 
 void MappedFile::read_into_memory(const ReadProgress& progress) {
@@ -75,6 +76,8 @@ void MappedFile::read_into_memory(const ReadProgress& progress) {
   if (address == MAP_FAILED) {
     throw Error(ErrorCode::memory, fmt::format("{}: no memory for its {} bytes", path_, size_));
   }
+  is_private_copy_ = true;
+  ::madvise(data_, size_, MADV_HUGEPAGE);
   std::size_t done = 0;
   while (done < size_) {
     report(progress, path_, done, size_);
@@ -103,6 +106,14 @@ void MappedFile::read_ahead(const ReadProgress& progress) const {
     }
   }
   report(progress, path_, size_, size_);
+}
+
+void MappedFile::release(std::span<const std::byte> range) const {
+  const std::uintptr_t page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(range.data()) + page - 1) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(range.data() + range.size()) / page * page;
+  if (is_private_copy_ || begin >= end) return;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 void MappedFile::lock() {

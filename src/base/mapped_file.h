@@ -37,6 +37,9 @@ class MappedFile {
   void read_into_memory(const ReadProgress& progress = {});
   // Reads the mapped pages once from first to last, so that later use finds them in the page cache.
   void read_ahead(const ReadProgress& progress = {}) const;
+  // Gives up the physical memory of a range that will not be used soon; its bytes stay readable. Nothing happens to
+  // pages that the range only touches.
+  void release(std::span<const std::byte> range) const;
   // Keeps all pages in physical memory. Error(memory) if the system refuses.
   void lock();
 
@@ -47,6 +50,7 @@ class MappedFile {
   int descriptor_ = -1;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  bool is_private_copy_ = false;  // after read_into_memory
 };
 
 }  // namespace llm

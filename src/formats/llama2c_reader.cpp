@@ -20,7 +20,6 @@ constexpr std::uint32_t magic = 0x616b3432;  // "ak42" read as a number
 constexpr std::uint64_t versioned_header_bytes = 256;
 constexpr std::int32_t max_width = 1 << 20;  // of any one extent
 constexpr std::int32_t max_layers = 512;
-constexpr std::uint64_t max_exact_bytes = std::uint64_t{256} << 20;
 constexpr std::int64_t q8_block = 32;  // elements of a Q8_0 block
 
 struct Header {
@@ -166,7 +165,8 @@ std::uint16_t half_bits(float x) {
 
 class Llama2cReader {
  public:
-  explicit Llama2cReader(MappedFile file) : file_(std::move(file)), reader_(file_.bytes()) {}
+  Llama2cReader(MappedFile file, std::uint64_t max_f32_bytes)
+      : file_(std::move(file)), reader_(file_.bytes()), max_f32_bytes_(max_f32_bytes) {}
 
   WeightsContents read() {
     read_header();
@@ -240,7 +240,7 @@ class Llama2cReader {
       fail("{} bytes of weights, but a llama2.c checkpoint of its dim {}, n_layers {}, vocab_size {} has {}",
            reader_.left(), header_.dim, header_.n_layers, header_.vocab_size, n_expected);
     }
-    exact_ = n_quantised <= max_exact_bytes / sizeof(float) || header_.group_size % q8_block != 0;
+    exact_ = n_quantised <= max_f32_bytes_ / sizeof(float) || header_.group_size % q8_block != 0;
   }
 
   void add(const Item& item) {
@@ -252,7 +252,10 @@ class Llama2cReader {
     tensor.extent = {item.n_columns, item.n_rows, 1, 1};
     tensor.data = bytes.data();
     tensor.n_bytes = bytes.size();
-    if (item.quantised) convert(tensor);
+    if (item.quantised) {
+      convert(tensor);
+      file_.release(bytes);
+    }
     contents_.tensors.push_back(tensor);
   }
 
@@ -288,6 +291,7 @@ class Llama2cReader {
 
   MappedFile file_;
   ByteReader reader_;
+  std::uint64_t max_f32_bytes_;
   Header header_;
   WeightsContents contents_;
   bool exact_ = true;  // version 2: convert to F32
@@ -304,8 +308,8 @@ bool looks_like_llama2c_v0(std::span<const std::byte> bytes) {
   return read_v0_header(reader).has_value();
 }
 
-WeightsContents read_llama2c(MappedFile file) {
-  return Llama2cReader(std::move(file)).read();
+WeightsContents read_llama2c(MappedFile file, std::uint64_t max_f32_bytes) {
+  return Llama2cReader(std::move(file), max_f32_bytes).read();
 }
 
 }  // namespace llm::formats

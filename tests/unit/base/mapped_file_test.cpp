@@ -72,6 +72,18 @@ TEST(MappedFile, KeepsAddressAndBytesWhenReadIntoMemory) {
   EXPECT_EQ(text_of(file), text);
 }
 
+TEST(MappedFile, ReleasedRangesStayReadable) {
+  const TemporaryFolder folder;
+  const std::string text(1'000'000, 'x');
+  MappedFile file(folder.write("a", text));
+  file.release(file.bytes().subspan(100, 500'000));
+  EXPECT_EQ(text_of(file), text);
+  file.read_into_memory();
+  file.release(file.bytes());
+  EXPECT_EQ(text_of(file), text);
+  file.release({});
+}
+
 TEST(MappedFile, ReportsAFileThatHasShrunkSinceItWasOpened) {
   const TemporaryFolder folder;
   const std::string path = folder.write("a", std::string(100'000, 'x'));

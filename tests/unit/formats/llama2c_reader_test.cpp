@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
+#include <cmath>
 #include <llm/error.hpp>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -159,6 +160,37 @@ TEST_P(Llama2cVersions, HoldTheNumbersThatWereExported) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Llama2cVersions, ::testing::Combine(::testing::Values(0, 1, 2), ::testing::Bool()));
+
+TEST(Llama2cReader, GivesLargeQuantisedMatricesAsQ8) {
+  Checkpoint checkpoint;
+  checkpoint.dim = 64;
+  checkpoint.hidden_dim = 64;
+  checkpoint.group_size = 64;
+  checkpoint.write(2);
+  const TemporaryFolder folder;
+  const WeightsContents contents = read_llama2c(MappedFile(folder.write("model.bin", checkpoint.bytes)), 1000);
+  for (const TensorView& tensor : contents.tensors) {
+    SCOPED_TRACE(tensor.name);
+    const std::vector<float>& expected = checkpoint.values.at(std::string(tensor.name));
+    if (tensor.n_dims == 1) {
+      EXPECT_EQ(tensor.type, TensorType::F32);
+      continue;
+    }
+    ASSERT_EQ(tensor.type, TensorType::Q8_0);
+    ASSERT_EQ(tensor.n_bytes, expected.size() / 32 * 34);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const std::byte* block = tensor.data + i / 32 * 34;
+      std::uint16_t half = 0;
+      std::memcpy(&half, block, sizeof half);
+      // A normal half: 2^(exponent - 15) * (1 + significand / 1024).
+      const float scale = std::ldexp(1.0f + static_cast<float>(half & 0x3ff) / 1024, (half >> 10 & 0x1f) - 15);
+      const float sign = (half & 0x8000) != 0 ? -1.0f : 1.0f;
+      const float value = sign * scale * static_cast<float>(static_cast<std::int8_t>(block[2 + i % 32]));
+      // Half of the last place of the scale.
+      ASSERT_NEAR(value, expected[i], std::abs(expected[i]) * 0x1p-11f + 1e-7f) << i;
+    }
+  }
+}
 
 TEST(Llama2cReader, RefusesAFileOfTheWrongLength) {
   for (const int version : {0, 1, 2}) {
