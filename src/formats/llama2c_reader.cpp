@@ -214,9 +214,9 @@ class Llama2cReader {
     if (header_.version == 2) {
       const std::optional<std::int32_t> group_size = reader_.take<std::int32_t>();
       if (!group_size) fail("ends inside the llama2.c header");
-      if (*group_size < 1 || header_.dim % *group_size != 0 || header_.hidden_dim % *group_size != 0) {
-        fail("llama2.c group size {}, expected a divisor of dim {} and hidden_dim {}", *group_size, header_.dim,
-             header_.hidden_dim);
+      // Groups may run on from one row of w2 into the next.
+      if (*group_size < 1 || header_.dim % *group_size != 0) {
+        fail("llama2.c group size {}, expected a divisor of dim {}", *group_size, header_.dim);
       }
       header_.group_size = *group_size;
     }
@@ -240,7 +240,9 @@ class Llama2cReader {
       fail("{} bytes of weights, but a llama2.c checkpoint of its dim {}, n_layers {}, vocab_size {} has {}",
            reader_.left(), header_.dim, header_.n_layers, header_.vocab_size, n_expected);
     }
-    exact_ = n_quantised <= max_f32_bytes_ / sizeof(float) || header_.group_size % q8_block != 0;
+    const bool whole_blocks =
+        header_.group_size % q8_block == 0 && header_.hidden_dim % q8_block == 0 && header_.dim % q8_block == 0;
+    exact_ = n_quantised <= max_f32_bytes_ / sizeof(float) || !whole_blocks;
   }
 
   void add(const Item& item) {

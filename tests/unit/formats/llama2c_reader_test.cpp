@@ -26,7 +26,7 @@ class Checkpoint {
  public:
   std::int32_t dim = 8, hidden_dim = 12, n_layers = 2, n_heads = 2, n_kv_heads = 1, vocab_size = 5, max_seq_len = 6;
   bool tied = true;
-  std::int32_t group_size = 4;
+  std::int32_t group_size = 8;                       // of hidden_dim 12 no divisor: groups run on into the next row
   std::map<std::string, std::vector<float>> values;  // after quantisation
   std::string bytes;
 
