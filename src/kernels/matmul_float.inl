@@ -162,8 +162,11 @@ void matmul_float(const MatmulTask& task) {
   using Element = typename Weights::Element;
   const Element* weight = reinterpret_cast<const Element*>(task.weight);
   if (sizeof(Element) == sizeof(float) || task.n_tokens <= float_tile_tokens) {
-    float_rows<Weights>(task, weight + task.row_begin * task.n_cols, task.n_cols, task.n_cols, task.row_begin,
-                        task.row_end - task.row_begin);
+    const std::int64_t step = panel_rows(task.n_cols);
+    for (std::int64_t row = task.row_begin; row < task.row_end; row += step) {
+      const std::int64_t rest = task.row_end - row;
+      float_rows<Weights>(task, weight + row * task.n_cols, task.n_cols, task.n_cols, row, rest < step ? rest : step);
+    }
     return;
   }
   matmul_through_panel(

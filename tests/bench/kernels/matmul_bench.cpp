@@ -1,0 +1,175 @@
+// Products of weights with activations on one thread.
+//
+//   bench_kernels --benchmark_filter='matvec/.*'    one token: GB/s of weights, and as a share of the read bandwidth
+//   bench_kernels --benchmark_filter='matmat/.*'    256 tokens: GFLOP/s
+//
+// Every instruction set of the machine is measured: matvec/<type>/<set>.
+
+#include <benchmark/benchmark.h>
+
+#include <chrono>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/tensor_type.h"
+#include "kernels/kernels.h"
+
+namespace llm::kernels {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::vector<std::byte> random_bytes(std::size_t n, unsigned seed) {
+  std::mt19937_64 random(seed);
+  std::vector<std::byte> bytes((n + 71) / 8 * 8);
+  for (std::size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+    // No half-precision or float exponent of all ones, no matter where a scale lies.
+    const std::uint64_t word = random() & 0x3f3f3f3f3f3f3f3fu;
+    std::memcpy(bytes.data() + i, &word, sizeof word);
+  }
+  return bytes;
+}
+
+// Bytes read per second by one thread from memory that no cache holds.
+double read_bandwidth() {
+  static const double best = [] {
+    const std::vector<std::byte> bytes = random_bytes(std::size_t{256} << 20, 1);
+    double rate = 0;
+    for (int run = 0; run < 3; ++run) {
+      const auto begin = Clock::now();
+      std::uint64_t sum[8] = {};
+      for (std::size_t i = 0; i + 64 <= bytes.size(); i += 64) {
+        std::uint64_t words[8];
+        std::memcpy(words, bytes.data() + i, sizeof words);
+        for (int j = 0; j < 8; ++j) sum[j] += words[j];
+      }
+      benchmark::DoNotOptimize(sum);
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      rate = std::max(rate, static_cast<double>(bytes.size()) / seconds);
+    }
+    return rate;
+  }();
+  return best;
+}
+
+// Random rows of a type without scales so small that products are denormal.
+std::vector<std::byte> random_rows(TensorType type, std::int64_t n_rows, std::int64_t n_cols) {
+  std::vector<std::byte> bytes =
+      random_bytes(tensor_row_bytes(type, static_cast<std::uint64_t>(n_cols)) * static_cast<std::size_t>(n_rows), 2);
+  const std::size_t n = static_cast<std::size_t>(n_rows * n_cols);
+  if (type == TensorType::F32) {
+    for (std::size_t i = 0; i < n; ++i) bytes[4 * i + 3] = std::byte{0x3e};
+  } else if (type == TensorType::BF16) {
+    for (std::size_t i = 0; i < n; ++i) bytes[2 * i + 1] = std::byte{0x3e};
+  } else if (type == TensorType::MXFP4) {
+    for (std::size_t i = 0; i < n / 32; ++i) bytes[17 * i] = std::byte{0x7c};
+  }
+  return bytes;
+}
+
+struct Buffers {
+  std::vector<std::byte> weight, act, scratch;
+  std::vector<float> out;
+  MatmulTask task;
+
+  Buffers(const KernelTable& table, TensorType type, std::int64_t n_rows, std::int64_t n_cols, std::int64_t n_tokens) {
+    weight = random_rows(type, n_rows, n_cols);
+    task.weight = weight.data();
+    task.type = type;
+    task.n_cols = n_cols;
+    task.row_end = n_rows;
+    task.format = table.act_format(type, n_cols, false);
+    const std::size_t act_bytes = table.act_row_bytes(task.format, n_cols);
+    act.resize(act_bytes * static_cast<std::size_t>(n_tokens));
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    std::vector<float> row(static_cast<std::size_t>(n_cols));
+    for (std::int64_t t = 0; t < n_tokens; ++t) {
+      for (float& x : row) x = normal(random);
+      table.pack_act(task.format, row.data(), n_cols, act.data() + static_cast<std::size_t>(t) * act_bytes);
+    }
+    task.act = act.data();
+    task.n_tokens = n_tokens;
+    out.resize(static_cast<std::size_t>(n_rows * n_tokens));
+    task.out = out.data();
+    task.out_stride = n_rows;
+    scratch.resize(table.matmul_scratch_bytes(type, n_cols) + 64);
+    const auto misaligned = reinterpret_cast<std::uintptr_t>(scratch.data()) % 64;
+    task.scratch = scratch.data() + (64 - misaligned) % 64;
+  }
+};
+
+void matvec(benchmark::State& state, const KernelTable& table, TensorType type) {
+  const std::int64_t n_cols = 1536;
+  const std::int64_t row_bytes = static_cast<std::int64_t>(tensor_row_bytes(type, 1536));
+  const std::int64_t n_rows = (std::int64_t{64} << 20) / row_bytes;
+  const Buffers buffers(table, type, n_rows, n_cols, 1);
+  for (auto _ : state) {
+    table.matmul(buffers.task);
+    benchmark::ClobberMemory();
+  }
+  const double bytes = static_cast<double>(n_rows * row_bytes) * static_cast<double>(state.iterations());
+  state.counters["GB/s"] = benchmark::Counter(bytes / 1e9, benchmark::Counter::kIsRate);
+  state.counters["of_read_bandwidth"] = benchmark::Counter(bytes / read_bandwidth(), benchmark::Counter::kIsRate);
+}
+
+void matmat(benchmark::State& state, const KernelTable& table, TensorType type) {
+  const std::int64_t n_cols = 1536;
+  const std::int64_t n_rows = 768;
+  const std::int64_t n_tokens = 256;
+  const Buffers buffers(table, type, n_rows, n_cols, n_tokens);
+  for (auto _ : state) {
+    table.matmul(buffers.task);
+    benchmark::ClobberMemory();
+  }
+  const double flop = 2.0 * static_cast<double>(n_rows * n_cols * n_tokens) * static_cast<double>(state.iterations());
+  state.counters["GFLOP/s"] = benchmark::Counter(flop / 1e9, benchmark::Counter::kIsRate);
+}
+
+void pack(benchmark::State& state, const KernelTable& table, ActFormat format) {
+  std::vector<float> row(8192);
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  for (float& x : row) x = normal(random);
+  std::vector<std::byte> packed(table.act_row_bytes(format, 8192));
+  for (auto _ : state) {
+    table.pack_act(format, row.data(), 8192, packed.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * 8192 * 4);
+}
+
+void register_all() {
+  for (const KernelTable* table : available_kernels()) {
+    const std::string set = table->name;
+    for (const TensorTypeInfo& info : tensor_type_infos) {
+      if (info.type >= TensorType::I8 && info.type <= TensorType::F64) continue;
+      const TensorType type = info.type;
+      const std::string name = std::string(info.name) + "/" + set;
+      benchmark::RegisterBenchmark(("matvec/" + name).c_str(), [table, type](benchmark::State& state) {
+        matvec(state, *table, type);
+      })->Unit(benchmark::kMillisecond);
+      benchmark::RegisterBenchmark(("matmat/" + name).c_str(), [table, type](benchmark::State& state) {
+        matmat(state, *table, type);
+      })->Unit(benchmark::kMillisecond);
+    }
+    for (const ActFormat format : {ActFormat::f32, ActFormat::i8_32}) {
+      benchmark::RegisterBenchmark(
+          (std::string("pack/") + (format == ActFormat::f32 ? "f32/" : "i8_32/") + set).c_str(),
+          [table, format](benchmark::State& state) { pack(state, *table, format); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace llm::kernels
+
+int main(int argc, char** argv) {
+  llm::kernels::register_all();
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
