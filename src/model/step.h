@@ -31,6 +31,9 @@ struct SequenceSlice {
   int n_rows = 0;
   std::int64_t position = 0;  // of the first row
   std::int64_t n_source = 0;  // positions of the encoder's output that cross attention sees
+  // Length of the sequence for rotations that depend on it (ModelSpec::rope_by_length): prompt and what may follow. It
+  // must stay the same for all steps of a sequence; 0: the training length.
+  std::int64_t rope_length = 0;
   // One entry a state group. per_token / per_source: the block table, entry i holds positions
   // [i * block_tokens, (i + 1) * block_tokens), null where a window has passed. per_sequence: one pointer, the record.
   std::span<std::byte* const* const> tables;
@@ -38,9 +41,11 @@ struct SequenceSlice {
 
 // One step: prompt chunks and single tokens of any number of sequences.
 struct StepPlan {
-  std::span<const std::int32_t> tokens;       // [n_rows]
-  std::span<const SequenceSlice> slices;      // cover all rows in order
-  bool encode = false;                        // encoder pass of an encoder-decoder: fills the per_source state
+  std::span<const std::int32_t> tokens;   // [n_rows]
+  std::span<const SequenceSlice> slices;  // cover all rows in order
+  // Encoder pass of an encoder-decoder: tokens are the source, whole sequences from position 0; fills the per_source
+  // state. on_hidden shows the encoder's stream; output_rows give last_hidden only.
+  bool encode = false;
   std::span<const std::int32_t> token_types;  // [n_rows] or empty (BERT segments)
 
   std::span<const std::int32_t> output_rows;  // rows whose results are wanted, ascending
