@@ -17,6 +17,7 @@ namespace {
 #include "kernels/simd_avx512.inl"
 #include "kernels/simd_avx512_int.inl"
 // The kernels, written once over the wrapper.
+#include "kernels/encode.inl"
 #include "kernels/matmul_float.inl"
 #include "kernels/matmul_int8.inl"
 #include "kernels/table.inl"

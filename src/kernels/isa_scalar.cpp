@@ -13,6 +13,7 @@ namespace {
 #include "kernels/simd_portable.inl"
 #include "kernels/simd_portable_int.inl"
 // The kernels, written once over the wrapper.
+#include "kernels/encode.inl"
 #include "kernels/matmul_float.inl"
 #include "kernels/matmul_int8.inl"
 #include "kernels/table.inl"

@@ -45,6 +45,8 @@ struct KernelTable {
   std::size_t (*matmul_scratch_bytes)(TensorType type, std::int64_t n_cols);
   void (*matmul)(const MatmulTask& task);
   void (*decode_row)(TensorType type, const std::byte* src, float* dst, std::int64_t n);  // exact values
+  // Quantises; see quantize.h. False, and nothing written, if the type has no quantiser.
+  bool (*encode_row)(TensorType type, const float* src, std::byte* dst, std::int64_t n);
 };
 
 // The best table that this CPU and operating system have, or the one that the environment variable LLMGEN_ISA names;

@@ -94,5 +94,6 @@ constexpr KernelTable make_table(const char* name) {
       .matmul_scratch_bytes = matmul_scratch_bytes,
       .matmul = matmul,
       .decode_row = decode_row,
+      .encode_row = encode_row,
   };
 }

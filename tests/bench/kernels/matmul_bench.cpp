@@ -2,6 +2,7 @@
 //
 //   bench_kernels --benchmark_filter='matvec/.*'    one token: GB/s of weights, and as a share of the read bandwidth
 //   bench_kernels --benchmark_filter='matmat/.*'    256 tokens: GFLOP/s
+//   bench_kernels --benchmark_filter='encode/.*'    quantisers: GB/s of float input
 //
 // Every instruction set of the machine is measured: matvec/<type>/<set>.
 
@@ -141,6 +142,20 @@ void pack(benchmark::State& state, const KernelTable& table, ActFormat format) {
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * 8192 * 4);
 }
 
+void encode(benchmark::State& state, const KernelTable& table, TensorType type) {
+  std::vector<float> weights(64 * 1024);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0, 0.02f);
+  for (float& x : weights) x = normal(random);
+  std::vector<std::byte> bytes(tensor_row_bytes(type, weights.size()));
+  for (auto _ : state) {
+    table.encode_row(type, weights.data(), bytes.data(), static_cast<std::int64_t>(weights.size()));
+    benchmark::ClobberMemory();
+  }
+  const double input = static_cast<double>(weights.size() * sizeof(float)) * static_cast<double>(state.iterations());
+  state.counters["float GB/s"] = benchmark::Counter(input / 1e9, benchmark::Counter::kIsRate);
+}
+
 void register_all() {
   for (const KernelTable* table : available_kernels()) {
     const std::string set = table->name;
@@ -154,6 +169,9 @@ void register_all() {
       benchmark::RegisterBenchmark(("matmat/" + name).c_str(), [table, type](benchmark::State& state) {
         matmat(state, *table, type);
       })->Unit(benchmark::kMillisecond);
+      if (!table->encode_row(type, nullptr, nullptr, 0)) continue;
+      benchmark::RegisterBenchmark(("encode/" + name).c_str(),
+                                   [table, type](benchmark::State& state) { encode(state, *table, type); });
     }
     for (const ActFormat format : {ActFormat::f32, ActFormat::i8_32}) {
       benchmark::RegisterBenchmark(
