@@ -23,6 +23,7 @@ class LogProbs {
 
  private:
   std::span<const float> logits_;
+  std::vector<float> block_max_;  // of every 64 logits
   double log_sum_;
 };
 

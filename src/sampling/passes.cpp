@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::size_t n_lanes = 16;
 constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+// Lanes are floats for 32 additions, then move into doubles: the sum stays good to about 1e-7.
+constexpr int blocks_per_flush = 8;
 using Lanes = std::array<float, n_lanes>;
 
 // exp(x) for x <= 0, relative error below 2e-7; below -87 it gives exp(-87). Cody-Waite reduction, Taylor polynomial.
@@ -141,38 +143,40 @@ float max_of_block(std::span<const float> block) {
 SoftmaxSums softmax_sums(std::span<const float> logits, std::span<const float> block_max, float floor, float max,
                          float scale) {
   SoftmaxSums sums;
-  for_each_block(logits, block_max, finite_floor(floor), [&](const float* x) {
-    Lanes weight{}, weighted{}, count{};
-    add_weights(x, finite_floor(floor), max, scale, weight, weighted, count);
+  Lanes weight{}, weighted{}, count{};
+  const auto flush = [&] {
     sums.weight += sum_of(weight);
     sums.weighted += sum_of(weighted);
     sums.n += static_cast<std::int64_t>(sum_of(count));
+    weight = weighted = count = {};
+  };
+  int n_blocks = 0;
+  for_each_block(logits, block_max, finite_floor(floor), [&](const float* x) {
+    add_weights(x, finite_floor(floor), max, scale, weight, weighted, count);
+    if (++n_blocks % blocks_per_flush == 0) flush();
   });
+  flush();
   return sums;
 }
 
 Spread spread(std::span<const float> logits, std::span<const float> block_max, float floor, float max) {
   double sum = 0, squares = 0, n = 0;
-  for_each_block(logits, block_max, finite_floor(floor), [&](const float* x) {
-    Lanes s{}, q{}, c{};
-    add_squares(x, finite_floor(floor), max, s, q, c);
+  Lanes s{}, q{}, c{};
+  const auto flush = [&] {
     sum += sum_of(s);
     squares += sum_of(q);
     n += sum_of(c);
+    s = q = c = {};
+  };
+  int n_blocks = 0;
+  for_each_block(logits, block_max, finite_floor(floor), [&](const float* x) {
+    add_squares(x, finite_floor(floor), max, s, q, c);
+    if (++n_blocks % blocks_per_flush == 0) flush();
   });
+  flush();
   if (n == 0) return {};
   const double mean = sum / n;
   return {mean + static_cast<double>(max), std::max(0.0, squares / n - mean * mean)};
-}
-
-double log_sum_exp(std::span<const float> logits) {
-  const float max = max_of_block(logits);
-  double sum = 0;
-  for (std::size_t begin = 0; begin < logits.size(); begin += block_size) {
-    const std::span<const float> block = logits.subspan(begin, std::min(block_size, logits.size() - begin));
-    sum += softmax_sums(block, std::span(&max, 1), minus_infinity, max, 1).weight;
-  }
-  return static_cast<double>(max) + std::log(sum);
 }
 
 }  // namespace llm::sampling

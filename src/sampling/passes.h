@@ -27,9 +27,6 @@ struct SoftmaxSums {
 SoftmaxSums softmax_sums(std::span<const float> logits, std::span<const float> block_max, float floor, float max,
                          float scale);
 
-// ln of the sum of exp(logit), all logits finite.
-double log_sum_exp(std::span<const float> logits);
-
 struct Spread {
   double mean = 0, variance = 0;  // population
 };
