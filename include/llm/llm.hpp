@@ -6,6 +6,7 @@
 #include <llm/engine.hpp>
 #include <llm/error.hpp>
 #include <llm/evaluate.hpp>
+#include <llm/files.hpp>
 #include <llm/model.hpp>
 #include <llm/sampling.hpp>
 #include <llm/session.hpp>

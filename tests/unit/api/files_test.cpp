@@ -1,0 +1,107 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <llm/files.hpp>
+#include <vector>
+
+#include "formats/weights_file.h"
+#include "kernels/decode.h"
+#include "temporary_folder.h"
+
+namespace llm {
+namespace {
+
+std::vector<float> values_of(const formats::TensorView& tensor) {
+  std::vector<float> values(static_cast<std::size_t>(tensor.n_elements()));
+  kernels::decode_row(tensor.type, tensor.data, values.data(), tensor.n_elements());
+  return values;
+}
+
+double relative_rms_error(const std::vector<float>& a, const std::vector<float>& b) {
+  double error = 0, power = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    power += a[i] * a[i];
+  }
+  return std::sqrt(error / power);
+}
+
+class Files : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return folder_.file(name); }
+  void synth(const std::string& type, const std::string& name, const std::string& architecture = "llama") const {
+    synthesize({.architecture = architecture, .preset = "tiny", .type = type}, path(name));
+  }
+  test::TemporaryFolder folder_;
+};
+
+TEST_F(Files, SynthWritesTheShapeAndTypeAskedFor) {
+  for (const std::string& type : weight_recipes()) {
+    synth(type, "m.gguf");
+    const auto file = formats::WeightsFile::open(path("m.gguf"));
+    EXPECT_EQ(file->metadata().require_uint("llama.block_count"), 4u) << type;
+    const formats::TensorView* gate = file->find_tensor("blk.1.ffn_gate.weight");
+    ASSERT_NE(gate, nullptr);
+    EXPECT_EQ(gate->extent[0], 256);
+    EXPECT_EQ(gate->extent[1], 768);
+    for (const float x : values_of(*gate)) ASSERT_TRUE(std::isfinite(x)) << type;
+  }
+}
+
+TEST_F(Files, EveryArchitectureOfSynthHasItsTensors) {
+  synth("q8_0", "qwen2.gguf", "qwen2");
+  EXPECT_NE(formats::WeightsFile::open(path("qwen2.gguf"))->find_tensor("blk.0.attn_q.bias"), nullptr);
+  synth("q8_0", "mixtral.gguf", "mixtral");
+  EXPECT_EQ(formats::WeightsFile::open(path("mixtral.gguf"))->find_tensor("blk.0.ffn_up_exps.weight")->extent[2], 8);
+}
+
+TEST_F(Files, QuantizeKeepsVectorsAndStaysCloseToTheInput) {
+  synth("f32", "f32.gguf");
+  const auto before = formats::WeightsFile::open(path("f32.gguf"));
+  const std::pair<const char*, double> bounds[] = {{"f16", 1e-3},  {"bf16", 5e-3},  {"q8_0", 0.01},
+                                                   {"q6_k", 0.03}, {"q4_k_m", 0.1}, {"q4_0", 0.12}};
+  for (const auto& [type, bound] : bounds) {
+    quantize(path("f32.gguf"), path("out.gguf"), type);
+    const auto after = formats::WeightsFile::open(path("out.gguf"));
+    ASSERT_EQ(after->tensors().size(), before->tensors().size());
+    for (const formats::TensorView& tensor : before->tensors()) {
+      const formats::TensorView* other = after->find_tensor(tensor.name);
+      ASSERT_NE(other, nullptr);
+      const double error = relative_rms_error(values_of(tensor), values_of(*other));
+      if (tensor.n_dims == 1) {
+        EXPECT_EQ(error, 0);
+      } else {
+        EXPECT_NE(other->type, tensor.type);
+        EXPECT_LT(error, bound) << type << " " << tensor.name;
+        EXPECT_GT(error, bound / 1000) << type << " " << tensor.name;
+      }
+    }
+  }
+}
+
+TEST_F(Files, ProgressReachesTheEndAndCanStop) {
+  double last = 0;
+  synthesize({.preset = "tiny"}, path("m.gguf"), [&](double fraction) {
+    EXPECT_GE(fraction, last);
+    last = fraction;
+    return true;
+  });
+  EXPECT_GT(last, 0.5);
+  EXPECT_THROW(quantize(path("m.gguf"), path("stopped.gguf"), "q8_0", [](double) { return false; }), Error);
+  EXPECT_FALSE(std::filesystem::exists(path("stopped.gguf")));
+}
+
+TEST_F(Files, UnknownNamesAreRefusedWithTheKnownOnes) {
+  try {
+    synthesize({.preset = "9b"}, path("m.gguf"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::usage);
+    EXPECT_NE(error.message().find("70b"), std::string::npos);
+  }
+  EXPECT_THROW(synth("q9", "m.gguf"), Error);
+}
+
+}  // namespace
+}  // namespace llm
