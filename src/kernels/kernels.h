@@ -6,6 +6,9 @@
 #include <span>
 
 #include "base/tensor_type.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/row_kernels.h"
+#include "kernels/scan_kernels.h"
 
 // Arithmetic on pointers, sizes and strides. One KernelTable per instruction set; kernels() gives the best one the CPU
 // has (or the one LLMGEN_ISA names). Nothing in a table allocates, locks or throws.
@@ -47,6 +50,9 @@ struct KernelTable {
   void (*decode_row)(TensorType type, const std::byte* src, float* dst, std::int64_t n);  // exact values
   // Quantises; see quantize.h. False, and nothing written, if the type has no quantiser.
   bool (*encode_row)(TensorType type, const float* src, std::byte* dst, std::int64_t n);
+  RowKernels rows;
+  AttentionKernels attention;
+  ScanKernels scans;
 };
 
 // The best table that this CPU and operating system have, or the one that the environment variable LLMGEN_ISA names;

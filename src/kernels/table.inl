@@ -95,5 +95,8 @@ constexpr KernelTable make_table(const char* name) {
       .matmul = matmul,
       .decode_row = decode_row,
       .encode_row = encode_row,
+      .rows = row_kernels(),
+      .attention = attention_kernels(),
+      .scans = scan_kernels(),
   };
 }

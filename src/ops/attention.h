@@ -5,19 +5,14 @@
 
 namespace llm::ops {
 
-enum class WindowKind : std::uint8_t {
-  none,
-  sliding,    // a key is seen from p if p - key < window
-  chunked,    // if key / window == p / window
-  symmetric,  // if |p - key| <= window / 2
-};
+using kernels::Window;
 
 struct AttentionSpec {
   int n_head = 0;  // query heads; head h reads key/value head h / (n_head / n_head_kv)
   float scale = 1;
   bool causal = true;  // false: keys [0, n_keys) of the sequence
-  WindowKind window_kind = WindowKind::none;
-  std::int64_t window = 0;
+  Window window = Window::none;
+  std::int64_t window_size = 0;
   float softcap = 0;                    // score = cap * tanh(score / cap); 0: not
   const float* sinks = nullptr;         // [n_head] a score that joins the softmax without a value
   const float* alibi_slopes = nullptr;  // [n_head] score += slope * (key - position), after the scale
@@ -28,18 +23,16 @@ struct AttentionSpec {
   std::int64_t bias_width = 0;
 };
 
-// Keys of a span: a row's softmax over one span is one sequential pass; spans are merged in order.
-inline constexpr std::int64_t attention_span = 512;
-
 // Memory for the parts of long contexts, from the step's arena, zeros before its first use.
 struct AttentionBuffer {
   std::byte* data = nullptr;
   std::size_t bytes = 0;
 };
-// For steps of up to n_rows rows, n_sequences sequences, and keys up to position n_keys - 1.
+// For steps of up to n_rows rows and keys up to position n_keys - 1.
 std::size_t attention_buffer_bytes(const AttentionSpec& spec, const KvLayout& kv, std::int64_t n_rows,
-                                   std::int64_t n_sequences, std::int64_t n_keys);
-std::size_t attention_scratch_bytes(const AttentionSpec& spec, const KvLayout& kv);
+                                   std::int64_t n_keys);
+// Scratch of a worker.
+std::size_t attention_scratch_bytes(const kernels::KernelTable& k, const AttentionSpec& spec, const KvLayout& kv);
 
 // out[row, h * value_dim ..] = softmax(q k^T) v. q is [n_rows, n_head * key_dim], prepared; the rows' own keys and
 // values are stored already. Barrier at the end.

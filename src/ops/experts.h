@@ -35,8 +35,10 @@ struct ExpertChoice {
 };
 std::size_t expert_choice_bytes(std::int64_t n_rows, int n_experts, int n_used);
 
-// logits [n_rows, n_experts]. Barriers inside and at the end.
+// logits [n_rows, n_experts]. At most 64 groups. Barriers inside and at the end. Scratch: route_scratch_bytes.
 ExpertChoice route(const Context& c, Rows logits, const Router& router, std::byte* memory);
+
+std::size_t route_scratch_bytes(int n_experts);
 
 // Matrices of all experts, equally far apart.
 struct ExpertMatrices {
@@ -51,9 +53,10 @@ struct ExpertMatrices {
 };
 
 // hidden[p] = act(gate x) * (up x) of pair p with its expert; without gate data: act(up x).  hidden is [n_pairs, n_ff].
-// Barrier at the end. Scratch: matmul_scratch_bytes of a matrix.
+// Barrier at the end. Scratch of this and expert_down: expert_scratch_bytes of each matrix.
 void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& gate,
                   const ExpertMatrices& up, const Gated& gated, Rows hidden);
+std::size_t expert_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight);
 // result[p] = down hidden[p]; in holds n_pairs rows. Barrier at the end.
 void expert_down(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& down,
                  Rows result);

@@ -3,9 +3,7 @@
 
 #include <array>
 #include <initializer_list>
-#include <limits>
 
-#include "kernels/row_types.h"
 #include "ops/types.h"
 
 namespace llm::ops {
@@ -13,7 +11,7 @@ namespace llm::ops {
 using kernels::ActFormat;
 using kernels::Activation;
 
-inline constexpr int n_act_formats = 4;  // values of ActFormat, with room
+inline constexpr std::size_t n_act_formats = 2;  // values of ActFormat
 
 // Which packed forms of a row the matrices that will read it need.
 class InputFormats {
@@ -36,9 +34,8 @@ struct PackBuffer {
   std::byte* data = nullptr;
   std::size_t bytes = 0;
 };
-// What a PackBuffer needs for up to n_rows rows of n_cols in `n_formats` packed forms on n_workers threads.
-std::size_t pack_buffer_bytes(const kernels::KernelTable& k, std::int64_t n_rows, std::int64_t n_cols, int n_workers,
-                              int n_formats = 2);
+// What a PackBuffer needs for up to n_rows rows of n_cols on n_workers threads, in all packed forms.
+std::size_t pack_buffer_bytes(const kernels::KernelTable& k, std::int64_t n_rows, std::int64_t n_cols, int n_workers);
 
 // Rows as products read them: a worker's own copy or one for all, the handle hides which. Valid until its buffer is
 // packed into again.
@@ -57,14 +54,8 @@ struct Norm {
 };
 
 // act(scale * gate) * up with the variations that families have:
-//   g = min(scale * gate, gate_max), u = clamp(up, -up_limit, up_limit) + up_offset, result act(g) * u
-struct Gated {
-  Activation activation = Activation::silu;
-  float gate_scale = 1;
-  float gate_max = std::numeric_limits<float>::infinity();
-  float up_limit = std::numeric_limits<float>::infinity();
-  float up_offset = 0;
-};
+//   g = min(gate_scale * gate, gate_max), u = clamp(up, -up_limit, up_limit) + up_offset, result act(g) * u
+using Gated = kernels::GatedTask;
 
 // Packs rows, normed rows, or gated rows for the products that follow. Barrier only for more than max_private_rows.
 // Scratch: row_scratch_bytes(n_cols).

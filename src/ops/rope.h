@@ -23,8 +23,7 @@ struct RopeTable {
 };
 std::size_t rope_table_bytes(std::int64_t n_rows, std::int64_t n_rot);
 // Once a step for each RopeSpec; layers share it. Barrier at the end.
-RopeTable fill_rope_table(const Context& c, const RopeSpec& spec, Sequences sequences, std::int64_t n_rows,
-                          float* memory);
+RopeTable fill_rope_table(const Context& c, const RopeSpec& spec, Sequences sequences, float* memory);
 
 // What happens to the heads of q or k between projection and attention, in place:
 // clamp, norm, rope (or rope, norm), scale.
@@ -45,7 +44,8 @@ struct Heads {
 };
 
 // Where one layer's keys and values lie in the blocks of a sequence. A block holds block_tokens positions; the layer's
-// part begins at `offset`: keys [n_head_kv][block_tokens][key_dim], then values likewise, rows in their types.
+// part begins at `offset`: keys [n_head_kv][block_tokens][key_dim], then values [n_head_kv][block_tokens][value_dim]. A
+// block's bytes mean something to attention only; others copy whole blocks.
 struct KvLayout {
   TensorType key_type = TensorType::F32;
   TensorType value_type = TensorType::F32;
@@ -63,15 +63,15 @@ struct KvLayout {
     const std::size_t row = key_row_bytes() + (values_in_keys ? 0 : value_row_bytes());
     return row * static_cast<std::size_t>(n_head_kv) * static_cast<std::size_t>(block_tokens);
   }
-  const std::byte* key(const std::byte* block, int head, std::int64_t token_in_block) const;
-  const std::byte* value(const std::byte* block, int head, std::int64_t token_in_block) const;
+  // Where a head's keys and values begin in a block; how they lie there: kernels/attention_kernels.h.
+  std::size_t key_head_offset(int head) const;
+  std::size_t value_head_offset(int head) const;
 };
 // Types a cache may have, and widths: F32, F16, BF16 any; Q8_0, Q4_0 multiples of 32.
 bool is_kv_type(TensorType type);
 
 // Prepares the heads of q and k and stores k and v for the rows' positions. q without data: keys and values only (cross
 // attention's source); k without data: q only (a layer that reads another layer's cache). One barrier at the end.
-// Scratch: row_scratch_bytes of the widest row.
 void prepare_and_store(const Context& c, const Heads& q, const Heads& k, Rows v, Sequences sequences,
                        const KvLayout& kv);
 // The same for heads that go to no cache.

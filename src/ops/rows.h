@@ -3,7 +3,7 @@
 
 #include "ops/matmul.h"
 
-// Operations on rows one by one. Each ends with a barrier.
+// Operations on rows one by one. Each ends with a barrier. Scratch: row_scratch_bytes(n_cols).
 
 namespace llm::ops {
 

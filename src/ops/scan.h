@@ -5,7 +5,7 @@
 
 // Recurrences over the rows of a sequence: sequential over tokens, split over channels or heads, so that any chunking
 // gives the same result. The state of each sequence is floats at state_offset (bytes) of its record; it is read and
-// left as of after the last row. Each operation ends with a barrier.
+// left as of after the last row. Each operation ends with a barrier. Scratch of gated_delta: a row of value_dim.
 
 namespace llm::ops {
 
@@ -14,7 +14,7 @@ namespace llm::ops {
 struct CausalConv {
   const float* weight = nullptr;  // [n_channels][width]
   const float* bias = nullptr;    // [n_channels] or null
-  int width = 0;
+  int width = 0;                  // at most 16
   Activation activation = Activation::none;
 };
 void causal_conv(const Context& c, Rows x, const CausalConv& conv, Sequences sequences, std::size_t state_offset,

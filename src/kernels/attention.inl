@@ -1,0 +1,624 @@
+// Attention of a tile of queries over one span of keys, and how the results of spans join. See attention_kernels.h for
+// the layout of keys and values.
+//
+// One order for every query, whatever the tile: a score sums over the entries of the key in ascending order, a lane a
+// key; the total and the output sum over the keys of the span in ascending order within steps of 32 keys.
+
+typedef signed char Int8Lanes __attribute__((vector_size(n_lanes)));
+typedef int Int32Lanes __attribute__((vector_size(4 * n_lanes)));
+typedef float FloatLanes __attribute__((vector_size(4 * n_lanes)));
+
+constexpr std::int64_t key_step = 32;  // keys at a time; blocks hold whole steps
+
+inline VecF widen_int32(Int32Lanes whole) {
+  const FloatLanes values = __builtin_convertvector(whole, FloatLanes);
+  VecF a;
+  __builtin_memcpy(&a, &values, sizeof a);
+  return a;
+}
+
+inline VecF load_int8(const std::byte* p) {
+  Int8Lanes bytes;
+  __builtin_memcpy(&bytes, p, sizeof bytes);
+  return widen_int32(__builtin_convertvector(bytes, Int32Lanes));
+}
+
+// The low (shift 0) or high (shift 4) four bits of n_lanes bytes.
+inline VecF load_nibbles(const std::byte* p, int shift) {
+  Int8Lanes bytes;
+  __builtin_memcpy(&bytes, p, sizeof bytes);
+  const Int32Lanes whole = __builtin_convertvector(bytes, Int32Lanes);
+  return widen_int32((whole >> shift) & 15);
+}
+
+inline float load_half(const std::byte* p) {
+  std::uint16_t h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return float_from_half(h);
+}
+
+inline const std::uint16_t* as_halves(const std::byte* p) {
+  return reinterpret_cast<const std::uint16_t*>(p);
+}
+
+// Keys: at(group, d, lane) gives entry d of the keys [lane, lane + n_lanes) of a group.
+struct KeysF32 {
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 64; }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    return load(reinterpret_cast<const float*>(group) + d * 16 + lane);
+  }
+};
+struct KeysF16 {
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 32; }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    return load_f16(as_halves(group) + d * 16 + lane);
+  }
+};
+struct KeysBF16 {
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 32; }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    return load_bf16(as_halves(group) + d * 16 + lane);
+  }
+};
+struct KeysQ8 {
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * 544; }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    const std::byte* block = group + d / 32 * 544;
+    return load_int8(block + 32 + d % 32 * 16 + lane) * load_f16(as_halves(block) + lane);
+  }
+};
+struct KeysQ4 {
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * 288; }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    const std::byte* block = group + d / 32 * 288;
+    const VecF nibbles = load_nibbles(block + 32 + d % 32 / 2 * 16 + lane, d % 2 * 4);
+    return (nibbles - splat(8.0f)) * load_f16(as_halves(block) + lane);
+  }
+};
+
+// Values, and keys by row: at(row, i) gives the entries [i, i + n_lanes), part the first `rest` of them.
+struct ValuesF32 {
+  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim * 4; }
+  static VecF at(const std::byte* row, std::int64_t i) { return load(reinterpret_cast<const float*>(row) + i); }
+  static VecF part(const std::byte* row, std::int64_t i, std::int64_t rest) {
+    return load_part(reinterpret_cast<const float*>(row) + i, rest);
+  }
+};
+struct ValuesF16 {
+  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim * 2; }
+  static VecF at(const std::byte* row, std::int64_t i) { return load_f16(as_halves(row) + i); }
+  static VecF part(const std::byte* row, std::int64_t i, std::int64_t rest) {
+    return load_f16_part(as_halves(row) + i, rest);
+  }
+};
+struct ValuesBF16 {
+  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim * 2; }
+  static VecF at(const std::byte* row, std::int64_t i) { return load_bf16(as_halves(row) + i); }
+  static VecF part(const std::byte* row, std::int64_t i, std::int64_t rest) {
+    return load_bf16_part(as_halves(row) + i, rest);
+  }
+};
+struct ValuesQ8 {
+  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim / 32 * 34; }
+  static VecF at(const std::byte* row, std::int64_t i) {
+    const std::byte* block = row + i / 32 * 34;
+    return load_int8(block + 2 + i % 32) * splat(load_half(block));
+  }
+  static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }  // rows are whole blocks
+};
+struct ValuesQ4 {
+  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim / 32 * 18; }
+  static VecF at(const std::byte* row, std::int64_t i) {
+    const std::byte* block = row + i / 32 * 18;
+    const std::int64_t place = i % 32;
+    const VecF nibbles = load_nibbles(block + 2 + place % 16, place < 16 ? 0 : 4);
+    return (nibbles - splat(8.0f)) * splat(load_half(block));
+  }
+  static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }
+};
+
+// Where the keys and values of a step of 32 lie.
+inline std::byte* block_of(const AttentionTask& task, std::int64_t key) {
+  return task.blocks[key / task.block_tokens];
+}
+
+// Products of n_queries queries with 2 n_lanes keys from `offset` on in a step that begins at `groups`.
+template <typename Keys, int n_queries>
+inline void score_tile(const std::byte* groups, std::int64_t offset, std::int64_t dim, const float* const* q,
+                       float* const* scores) {
+  const std::int64_t first = offset;
+  const std::int64_t second = offset + n_lanes;
+  const std::byte* group0 = groups + first / 16 * Keys::group_bytes(dim);
+  const std::byte* group1 = groups + second / 16 * Keys::group_bytes(dim);
+  VecF sum[n_queries][2];
+  for (int i = 0; i < n_queries; ++i) sum[i][0] = sum[i][1] = zero();
+  for (std::int64_t d = 0; d < dim; ++d) {
+    const VecF k0 = Keys::at(group0, d, first % 16);
+    const VecF k1 = Keys::at(group1, d, second % 16);
+    for (int i = 0; i < n_queries; ++i) {
+      const VecF x = splat(q[i][d]);
+      sum[i][0] = madd(x, k0, sum[i][0]);
+      sum[i][1] = madd(x, k1, sum[i][1]);
+    }
+  }
+  for (int i = 0; i < n_queries; ++i) {
+    store(scores[i] + first, sum[i][0]);
+    store(scores[i] + second, sum[i][1]);
+  }
+}
+
+// Queries of a register tile: 2 sums each, 32 registers with AVX-512 and 16 below.
+constexpr int score_queries = n_lanes == 16 ? 8 : 5;
+
+// Calls f(first, count) over n items in tiles of nearly equal size up to `most`.
+template <typename F>
+inline void even_tiles(std::int64_t n, std::int64_t most, F f) {
+  const std::int64_t n_tiles = (n + most - 1) / most;
+  for (std::int64_t i = 0; i < n_tiles; ++i) {
+    const std::int64_t first = n * i / n_tiles;
+    f(first, n * (i + 1) / n_tiles - first);
+  }
+}
+
+// Queries and the rows of their scores, 32 keys of the step at `groups`.
+template <typename Keys>
+void score_step(const std::byte* groups, std::int64_t dim, std::int64_t n, const float* const* q,
+                float* const* scores) {
+  even_tiles(n, score_queries, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t offset = 0; offset < key_step; offset += 2 * n_lanes) {
+      const float* const* tile_q = q + first;
+      float* const* tile_s = scores + first;
+      switch (count) {
+        case 1:
+          score_tile<Keys, 1>(groups, offset, dim, tile_q, tile_s);
+          break;
+        case 2:
+          score_tile<Keys, 2>(groups, offset, dim, tile_q, tile_s);
+          break;
+        case 3:
+          score_tile<Keys, 3>(groups, offset, dim, tile_q, tile_s);
+          break;
+        case 4:
+          score_tile<Keys, 4>(groups, offset, dim, tile_q, tile_s);
+          break;
+        case 5:
+          score_tile<Keys, 5>(groups, offset, dim, tile_q, tile_s);
+          break;
+        default:
+          if constexpr (score_queries > 5) {
+            if (count == 6) score_tile<Keys, 6>(groups, offset, dim, tile_q, tile_s);
+            if (count == 7) score_tile<Keys, 7>(groups, offset, dim, tile_q, tile_s);
+            if (count == 8) score_tile<Keys, 8>(groups, offset, dim, tile_q, tile_s);
+          }
+          break;
+      }
+    }
+  });
+}
+
+// Keys that lie by row, as floats in groups.
+template <typename Values>
+void group_keys(const std::byte* rows, std::int64_t dim, float* groups) {
+  alignas(64) float part[n_lanes];
+  for (std::int64_t key = 0; key < key_step; ++key) {
+    const std::byte* row = rows + key * Values::row_bytes(dim);
+    float* column = groups + key / 16 * dim * 16 + key % 16;
+    for (std::int64_t d = 0; d < dim; d += n_lanes) {
+      const std::int64_t rest = dim - d < n_lanes ? dim - d : n_lanes;
+      store(part, rest == n_lanes ? Values::at(row, d) : Values::part(row, d, rest));
+      for (std::int64_t i = 0; i < rest; ++i) column[(d + i) * 16] = part[i];
+    }
+  }
+}
+
+constexpr int value_queries = n_lanes == 16 ? 6 : 3;
+constexpr int value_vectors = n_lanes == 16 ? 4 : 3;
+
+// out[i] += sum over keys [0, n_keys) of weight[i][key] * value[key], entries [at, at + n_vectors * n_lanes).
+template <typename Values, int n_queries, int n_vectors, bool partial>
+inline void value_tile(const std::byte* rows, std::int64_t row_bytes, std::int64_t n_keys, std::int64_t at,
+                       std::int64_t rest, const float* const* weights, float* const* out) {
+  VecF sum[n_queries][n_vectors];
+  for (int i = 0; i < n_queries; ++i) {
+    for (int j = 0; j < n_vectors; ++j) sum[i][j] = zero();
+  }
+  for (std::int64_t key = 0; key < n_keys; ++key) {
+    const std::byte* row = rows + key * row_bytes;
+    VecF v[n_vectors];
+    for (int j = 0; j < n_vectors; ++j) {
+      v[j] = partial ? Values::part(row, at, rest) : Values::at(row, at + j * n_lanes);
+    }
+    for (int i = 0; i < n_queries; ++i) {
+      const VecF w = splat(weights[i][key]);
+      for (int j = 0; j < n_vectors; ++j) sum[i][j] = madd(w, v[j], sum[i][j]);
+    }
+  }
+  for (int i = 0; i < n_queries; ++i) {
+    for (int j = 0; j < n_vectors; ++j) {
+      float* to = out[i] + at + j * n_lanes;
+      store(to, load(to) + sum[i][j]);
+    }
+  }
+}
+
+template <typename Values, int n_queries>
+void value_columns(const std::byte* rows, std::int64_t row_bytes, std::int64_t dim, std::int64_t n_keys,
+                   const float* const* weights, float* const* out) {
+  std::int64_t at = 0;
+  for (; at + value_vectors * n_lanes <= dim; at += value_vectors * n_lanes) {
+    value_tile<Values, n_queries, value_vectors, false>(rows, row_bytes, n_keys, at, 0, weights, out);
+  }
+  for (; at + n_lanes <= dim; at += n_lanes) {
+    value_tile<Values, n_queries, 1, false>(rows, row_bytes, n_keys, at, 0, weights, out);
+  }
+  if (at < dim) value_tile<Values, n_queries, 1, true>(rows, row_bytes, n_keys, at, dim - at, weights, out);
+}
+
+// n_keys <= 32 keys for n queries.
+template <typename Values>
+void value_step(const std::byte* rows, std::int64_t row_bytes, std::int64_t dim, std::int64_t n_keys, std::int64_t n,
+                const float* const* weights, float* const* out) {
+  even_tiles(n, value_queries, [&](std::int64_t first, std::int64_t count) {
+    const float* const* w = weights + first;
+    float* const* o = out + first;
+    switch (count) {
+      case 1:
+        return value_columns<Values, 1>(rows, row_bytes, dim, n_keys, w, o);
+      case 2:
+        return value_columns<Values, 2>(rows, row_bytes, dim, n_keys, w, o);
+      case 3:
+        return value_columns<Values, 3>(rows, row_bytes, dim, n_keys, w, o);
+      default:
+        if constexpr (value_queries > 3) {
+          if (count == 4) return value_columns<Values, 4>(rows, row_bytes, dim, n_keys, w, o);
+          if (count == 5) return value_columns<Values, 5>(rows, row_bytes, dim, n_keys, w, o);
+          if (count == 6) return value_columns<Values, 6>(rows, row_bytes, dim, n_keys, w, o);
+        }
+        return;
+    }
+  });
+}
+
+alignas(64) constexpr float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// Raw products of one query -> weights e^(score - best) of the keys [begin, end) of the span, 0 for the others of the
+// steps they lie in.
+inline void softmax_span(const ScoreRule& rule, std::int64_t head, std::int64_t distance, std::int64_t begin,
+                         std::int64_t end, float* scores, float& best, float& total) {
+  const VecF minus_infinity = splat(-__builtin_inff());
+  const VecF lanes = load(lane_numbers);
+  const std::int64_t from = begin / key_step * key_step;
+  const std::int64_t to = (end + key_step - 1) / key_step * key_step;
+  const VecF first = splat(static_cast<float>(begin));
+  const VecF last = splat(static_cast<float>(end - 1));
+  const VecF factor = splat(rule.scale);
+  const VecF cap = splat(rule.softcap);
+  const VecF slope = splat(rule.slopes != nullptr ? rule.slopes[head] : 0);
+  VecF highest = minus_infinity;
+  for (std::int64_t i = from; i < to; i += n_lanes) {
+    VecF s = load(scores + i) * factor;
+    if (rule.softcap != 0) s = cap * tanh(s / cap);
+    const VecF key = splat(static_cast<float>(i)) + lanes;
+    if (rule.slopes != nullptr) s = s + slope * (splat(static_cast<float>(distance)) + key);
+    if (rule.bias != nullptr) {
+      alignas(64) float bias[n_lanes];
+      for (int lane = 0; lane < n_lanes; ++lane) {
+        std::int64_t place = distance + i + lane - rule.bias_min;
+        place = place < 0 ? 0 : place >= rule.bias_width ? rule.bias_width - 1 : place;
+        bias[lane] = rule.bias[head * rule.bias_width + place];
+      }
+      s = s + load(bias);
+    }
+    s = select_less(key, first, minus_infinity, s);
+    s = select_less(last, key, minus_infinity, s);
+    store(scores + i, s);
+    highest = max(highest, s);
+  }
+  best = reduce_max(highest);
+  const VecF m = splat(best);
+  VecF sum = zero();
+  for (std::int64_t i = from; i < to; i += n_lanes) {
+    const VecF key = splat(static_cast<float>(i)) + lanes;
+    VecF w = exp(load(scores + i) - m);
+    w = select_less(key, first, zero(), w);
+    w = select_less(last, key, zero(), w);
+    store(scores + i, w);
+    sum = sum + w;
+  }
+  total = reduce_add(sum);
+}
+
+// Queries of a tile at most; wider tiles are cut by the caller.
+constexpr std::int64_t max_tile_queries = 64;
+
+std::int64_t attention_scratch_floats(std::int64_t n_queries, std::int64_t key_dim, bool keys_by_row) {
+  return n_queries * attention_span + (keys_by_row ? key_dim * key_step : 0);
+}
+
+template <typename Keys, typename KeyRows, typename Values>
+void attend_span(const AttentionTask& task) {
+  const std::int64_t n = task.n_rows * task.n_heads;
+  const std::int64_t span_begin = task.span * attention_span;
+  const std::int64_t out_stride = padded_value_dim(task.value_dim);
+  float* scores = task.scratch;
+  float* groups = task.scratch + n * attention_span;
+
+  // Keys of the span that each row sees, and that any does; relative to the span.
+  KeyRange seen[max_tile_queries];
+  KeyRange any = {attention_span, 0};
+  for (std::int64_t r = 0; r < task.n_rows; ++r) {
+    const KeyRange keys = visible_keys(task.rule, task.position + r);
+    std::int64_t begin = keys.begin - span_begin;
+    std::int64_t end = keys.end - span_begin;
+    begin = begin < 0 ? 0 : begin;
+    end = end > attention_span ? attention_span : end;
+    if (end <= begin) begin = end = 0;
+    seen[r] = {begin, end};
+    if (end > begin) {
+      any.begin = begin < any.begin ? begin : any.begin;
+      any.end = end > any.end ? end : any.end;
+    }
+  }
+
+  const float* q[max_tile_queries];
+  const float* step_weights[max_tile_queries];
+  float* step_scores[max_tile_queries];
+  float* out[max_tile_queries];
+  for (std::int64_t r = 0; r < task.n_rows; ++r) {
+    for (std::int64_t h = 0; h < task.n_heads; ++h) {
+      const std::int64_t i = r * task.n_heads + h;
+      q[i] = task.q + r * task.q_row_stride + h * task.q_head_stride;
+      out[i] = task.out + i * out_stride;
+      for (std::int64_t d = 0; d < out_stride; ++d) out[i][d] = 0;
+    }
+  }
+
+  const std::int64_t any_first = any.begin / key_step * key_step;
+  for (std::int64_t at = any_first; at < any.end; at += key_step) {
+    const std::int64_t key = span_begin + at;
+    const std::byte* head = block_of(task, key) + task.key_offset;
+    const std::int64_t in_block = key % task.block_tokens;
+    for (std::int64_t i = 0; i < n; ++i) step_scores[i] = scores + i * attention_span + at;
+    if (task.keys_by_row) {
+      group_keys<KeyRows>(head + in_block * KeyRows::row_bytes(task.key_dim), task.key_dim, groups);
+      score_step<KeysF32>(reinterpret_cast<const std::byte*>(groups), task.key_dim, n, q, step_scores);
+    } else {
+      score_step<Keys>(head + in_block / 16 * Keys::group_bytes(task.key_dim), task.key_dim, n, q, step_scores);
+    }
+  }
+
+  for (std::int64_t r = 0; r < task.n_rows; ++r) {
+    const std::int64_t distance = span_begin - (task.position + r);
+    for (std::int64_t h = 0; h < task.n_heads; ++h) {
+      const std::int64_t i = r * task.n_heads + h;
+      task.best[i] = -__builtin_inff();
+      task.total[i] = 0;
+      if (seen[r].end > seen[r].begin) {
+        softmax_span(task.rule, h, distance, seen[r].begin, seen[r].end, scores + i * attention_span, task.best[i],
+                     task.total[i]);
+      }
+    }
+  }
+
+  const std::int64_t row_bytes = Values::row_bytes(task.keys_by_row ? task.key_dim : task.value_dim);
+  // A row's values are read only where it sees the key: others may not be written yet.
+  for (std::int64_t at = any_first; at < any.end; at += key_step) {
+    const std::int64_t key = span_begin + at;
+    const std::byte* rows = block_of(task, key) + task.value_offset + key % task.block_tokens * row_bytes;
+    for (std::int64_t r = 0; r < task.n_rows;) {
+      // Rows that see the same keys of this step go together.
+      const auto clip = [&](std::int64_t row) {
+        const std::int64_t begin = seen[row].begin > at ? seen[row].begin - at : 0;
+        const std::int64_t end = seen[row].end - at < key_step ? seen[row].end - at : key_step;
+        return end > begin ? KeyRange{begin, end} : KeyRange{0, 0};
+      };
+      const KeyRange keys = clip(r);
+      std::int64_t r_end = r + 1;
+      while (r_end < task.n_rows) {
+        const KeyRange next = clip(r_end);
+        if (next.begin != keys.begin || next.end != keys.end) break;
+        ++r_end;
+      }
+      const std::int64_t first = r * task.n_heads;
+      const std::int64_t count = (r_end - r) * task.n_heads;
+      r = r_end;
+      if (keys.end == 0) continue;
+      for (std::int64_t i = 0; i < count; ++i) {
+        step_weights[i] = scores + (first + i) * attention_span + at + keys.begin;
+      }
+      value_step<Values>(rows + keys.begin * row_bytes, row_bytes, task.value_dim, keys.end - keys.begin, count,
+                         step_weights, out + first);
+    }
+  }
+}
+
+template <typename Keys, typename KeyRows>
+void attend_values(const AttentionTask& task) {
+  switch (task.value_type) {
+    case TensorType::F16:
+      return attend_span<Keys, KeyRows, ValuesF16>(task);
+    case TensorType::BF16:
+      return attend_span<Keys, KeyRows, ValuesBF16>(task);
+    case TensorType::Q8_0:
+      return attend_span<Keys, KeyRows, ValuesQ8>(task);
+    case TensorType::Q4_0:
+      return attend_span<Keys, KeyRows, ValuesQ4>(task);
+    default:
+      return attend_span<Keys, KeyRows, ValuesF32>(task);
+  }
+}
+
+void attention_span_kernel(const AttentionTask& task) {
+  switch (task.key_type) {
+    case TensorType::F16:
+      return attend_values<KeysF16, ValuesF16>(task);
+    case TensorType::BF16:
+      return attend_values<KeysBF16, ValuesBF16>(task);
+    case TensorType::Q8_0:
+      return attend_values<KeysQ8, ValuesQ8>(task);
+    case TensorType::Q4_0:
+      return attend_values<KeysQ4, ValuesQ4>(task);
+    default:
+      return attend_values<KeysF32, ValuesF32>(task);
+  }
+}
+
+inline float exp_of(float x) {
+  return first_lane(exp(splat(x)));
+}
+
+void attention_join(std::int64_t n_queries, std::int64_t value_dim, const float* out, const float* best,
+                    const float* total, float* joined_out, float* joined_best, float* joined_total) {
+  const std::int64_t stride = padded_value_dim(value_dim);
+  for (std::int64_t i = 0; i < n_queries; ++i) {
+    if (total[i] == 0) continue;  // no key of the span is seen
+    const float highest = best[i] > joined_best[i] ? best[i] : joined_best[i];
+    const float keep = joined_total[i] == 0 ? 0 : exp_of(joined_best[i] - highest);
+    const float take = exp_of(best[i] - highest);
+    joined_best[i] = highest;
+    joined_total[i] = joined_total[i] * keep + total[i] * take;
+    const VecF k = splat(keep);
+    const VecF t = splat(take);
+    float* to = joined_out + i * stride;
+    const float* from = out + i * stride;
+    for (std::int64_t d = 0; d < stride; d += n_lanes) store(to + d, load(to + d) * k + load(from + d) * t);
+  }
+}
+
+void attention_finish(const float* out, float best, float total, std::int64_t value_dim, const float* sink,
+                      float* result) {
+  float factor = 1;
+  if (sink != nullptr) {
+    const float highest = *sink > best ? *sink : best;
+    factor = total == 0 ? 0 : exp_of(best - highest);
+    total = total * factor + exp_of(*sink - highest);
+  }
+  const VecF f = splat(total == 0 ? 0 : factor / total);
+  map_row(out, value_dim, result, [=](VecF a) { return a * f; });
+}
+
+// Quantised rows as in files: Q8_0 scale = most / 127; Q4_0 scale = (the value of greatest magnitude) / -8.
+struct QuantBlock {
+  std::uint16_t scale;
+  signed char q[32];
+};
+
+inline QuantBlock quantize_q8(const float* x) {
+  float most = 0;
+  for (int i = 0; i < 32; ++i) {
+    const float a = __builtin_fabsf(x[i]);
+    most = a > most ? a : most;
+  }
+  const float scale = most / 127.0f;
+  const float inverse = most != 0 ? 127.0f / most : 0;
+  QuantBlock block;
+  block.scale = half_from_float(scale);
+  for (int i = 0; i < 32; ++i) block.q[i] = static_cast<signed char>(__builtin_nearbyintf(x[i] * inverse));
+  return block;
+}
+
+inline QuantBlock quantize_q4(const float* x) {
+  float most = 0;
+  for (int i = 0; i < 32; ++i) most = __builtin_fabsf(x[i]) > __builtin_fabsf(most) ? x[i] : most;
+  const float scale = most / -8.0f;
+  const float inverse = most != 0 ? -8.0f / most : 0;
+  QuantBlock block;
+  block.scale = half_from_float(scale);
+  for (int i = 0; i < 32; ++i) {
+    const int q = static_cast<int>(x[i] * inverse + 8.5f);
+    block.q[i] = static_cast<signed char>(q > 15 ? 15 : q < 0 ? 0 : q);
+  }
+  return block;
+}
+
+void attention_store_key(TensorType type, const float* x, std::int64_t n, std::byte* head, std::int64_t at) {
+  const std::int64_t lane = at % 16;
+  switch (type) {
+    case TensorType::F16:
+    case TensorType::BF16: {
+      std::uint16_t* group = reinterpret_cast<std::uint16_t*>(head + at / 16 * KeysF16::group_bytes(n));
+      if (type == TensorType::F16) {
+        std::uint16_t part[n_lanes];
+        for (std::int64_t d = 0; d < n; d += n_lanes) {
+          const std::int64_t rest = n - d < n_lanes ? n - d : n_lanes;
+          store_f16(part, rest == n_lanes ? load(x + d) : load_part(x + d, rest));
+          for (std::int64_t i = 0; i < rest; ++i) group[(d + i) * 16 + lane] = part[i];
+        }
+      } else {
+        for (std::int64_t d = 0; d < n; ++d) group[d * 16 + lane] = bfloat_from_float(x[d]);
+      }
+      return;
+    }
+    case TensorType::Q8_0:
+      for (std::int64_t b = 0; b < n / 32; ++b) {
+        const QuantBlock q = quantize_q8(x + b * 32);
+        std::byte* block = head + at / 16 * KeysQ8::group_bytes(n) + b * 544;
+        __builtin_memcpy(block + lane * 2, &q.scale, sizeof q.scale);
+        for (int i = 0; i < 32; ++i) block[32 + i * 16 + lane] = static_cast<std::byte>(q.q[i]);
+      }
+      return;
+    case TensorType::Q4_0:
+      for (std::int64_t b = 0; b < n / 32; ++b) {
+        const QuantBlock q = quantize_q4(x + b * 32);
+        std::byte* block = head + at / 16 * KeysQ4::group_bytes(n) + b * 288;
+        __builtin_memcpy(block + lane * 2, &q.scale, sizeof q.scale);
+        for (int i = 0; i < 16; ++i)
+          block[32 + i * 16 + lane] = static_cast<std::byte>(q.q[2 * i] | q.q[2 * i + 1] << 4);
+      }
+      return;
+    default: {
+      float* group = reinterpret_cast<float*>(head + at / 16 * KeysF32::group_bytes(n));
+      for (std::int64_t d = 0; d < n; ++d) group[d * 16 + lane] = x[d];
+      return;
+    }
+  }
+}
+
+void attention_store_row(TensorType type, const float* x, std::int64_t n, std::byte* row) {
+  switch (type) {
+    case TensorType::F16: {
+      std::uint16_t* halves = reinterpret_cast<std::uint16_t*>(row);
+      for_vectors(
+          n, [&](std::int64_t i) { store_f16(halves + i, load(x + i)); },
+          [&](std::int64_t i, std::int64_t rest) {
+            std::uint16_t part[n_lanes];
+            store_f16(part, load_part(x + i, rest));
+            for (std::int64_t k = 0; k < rest; ++k) halves[i + k] = part[k];
+          });
+      return;
+    }
+    case TensorType::BF16: {
+      std::uint16_t* halves = reinterpret_cast<std::uint16_t*>(row);
+      for (std::int64_t i = 0; i < n; ++i) halves[i] = bfloat_from_float(x[i]);
+      return;
+    }
+    case TensorType::Q8_0:
+      for (std::int64_t b = 0; b < n / 32; ++b) {
+        const QuantBlock q = quantize_q8(x + b * 32);
+        __builtin_memcpy(row + b * 34, &q.scale, sizeof q.scale);
+        __builtin_memcpy(row + b * 34 + 2, q.q, sizeof q.q);
+      }
+      return;
+    case TensorType::Q4_0:
+      for (std::int64_t b = 0; b < n / 32; ++b) {
+        const QuantBlock q = quantize_q4(x + b * 32);
+        __builtin_memcpy(row + b * 18, &q.scale, sizeof q.scale);
+        for (int i = 0; i < 16; ++i) row[b * 18 + 2 + i] = static_cast<std::byte>(q.q[i] | q.q[i + 16] << 4);
+      }
+      return;
+    default:
+      __builtin_memcpy(row, x, static_cast<std::size_t>(n) * sizeof(float));
+      return;
+  }
+}
+
+constexpr AttentionKernels attention_kernels() {
+  return {
+      .scratch_floats = attention_scratch_floats,
+      .span = attention_span_kernel,
+      .join = attention_join,
+      .finish = attention_finish,
+      .store_key = attention_store_key,
+      .store_row = attention_store_row,
+  };
+}
