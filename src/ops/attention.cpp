@@ -40,8 +40,8 @@ kernels::ScoreRule score_rule(const AttentionSpec& spec) {
   rule.scale = spec.scale;
   rule.softcap = spec.softcap;
   rule.causal = spec.causal;
-  rule.window = spec.window;
-  rule.window_size = spec.window_size;
+  rule.window = spec.window_kind;
+  rule.window_size = spec.window;
   rule.bias_min = spec.bias_min;
   rule.bias_width = spec.bias_width;
   return rule;

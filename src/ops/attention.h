@@ -5,14 +5,14 @@
 
 namespace llm::ops {
 
-using kernels::Window;
+using WindowKind = kernels::Window;
 
 struct AttentionSpec {
   int n_head = 0;  // query heads; head h reads key/value head h / (n_head / n_head_kv)
   float scale = 1;
   bool causal = true;  // false: keys [0, n_keys) of the sequence
-  Window window = Window::none;
-  std::int64_t window_size = 0;
+  WindowKind window_kind = WindowKind::none;
+  std::int64_t window = 0;
   float softcap = 0;                    // score = cap * tanh(score / cap); 0: not
   const float* sinks = nullptr;         // [n_head] a score that joins the softmax without a value
   const float* alibi_slopes = nullptr;  // [n_head] score += slope * (key - position), after the scale

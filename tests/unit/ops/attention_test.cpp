@@ -80,15 +80,15 @@ struct Case {
 
   bool sees(std::int64_t p, std::int64_t key) const {
     if (spec.causal && key > p) return false;
-    switch (spec.window) {
-      case Window::none:
+    switch (spec.window_kind) {
+      case WindowKind::none:
         return true;
-      case Window::sliding:
-        return p - key < spec.window_size;
-      case Window::chunked:
-        return p / spec.window_size == key / spec.window_size;
-      case Window::symmetric:
-        return std::abs(p - key) <= spec.window_size / 2;
+      case WindowKind::sliding:
+        return p - key < spec.window;
+      case WindowKind::chunked:
+        return p / spec.window == key / spec.window;
+      case WindowKind::symmetric:
+        return std::abs(p - key) <= spec.window / 2;
     }
     return true;
   }
@@ -217,11 +217,11 @@ TEST(Attention, ValuesMayBeTheBeginningOfKeys) {
 
 TEST(Attention, WindowsHideKeys) {
   for (const std::int64_t size : {1, 2, 31, 32, 33, 100, 300}) {
-    for (const Window window : {Window::sliding, Window::chunked, Window::symmetric}) {
+    for (const WindowKind window : {WindowKind::sliding, WindowKind::chunked, WindowKind::symmetric}) {
       AttentionSpec spec = plain(2, 16);
-      spec.window = window;
-      spec.window_size = size;
-      spec.causal = window != Window::symmetric;
+      spec.window_kind = window;
+      spec.window = size;
+      spec.causal = window != WindowKind::symmetric;
       Case test(spec, layout(1, 16, 16, 32, TensorType::F32), 600);
       expect_close_on_all_isas(test, "window of " + std::to_string(size));
     }
