@@ -10,6 +10,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace llm::kernels {
@@ -40,8 +44,19 @@ unsigned saved_state() {
   return low;
 }
 
+// Linux grants a process the large tile registers only on request.
+bool may_use_tiles() {
+#if defined(__linux__)
+  constexpr long request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
 struct CpuFeatures {
-  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false;
+  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false, amx = false;
 };
 
 // Bit numbers: Intel SDM volume 2A, CPUID.
@@ -57,6 +72,8 @@ CpuFeatures cpu_features() {
   f.avxvnni = f.avx2 && bit(leaf7_1.eax, 4);
   f.avx512 = f.avx2 && zmm && bit(leaf7.ebx, 16) && bit(leaf7.ebx, 17) && bit(leaf7.ebx, 30) && bit(leaf7.ebx, 31);
   f.avx512vnni = f.avx512 && bit(leaf7.ecx, 11);
+  const bool tiles = (saved & 0x60000u) == 0x60000u && bit(leaf7.edx, 22) && bit(leaf7.edx, 24) && bit(leaf7.edx, 25);
+  f.amx = f.avx512vnni && tiles && may_use_tiles();
   return f;
 }
 
@@ -67,6 +84,7 @@ std::vector<const KernelTable*> find_available() {
   std::vector<const KernelTable*> tables;
 #if defined(__x86_64__)
   const CpuFeatures has = cpu_features();
+  if (has.amx) tables.push_back(&amx_kernels);
   if (has.avx512vnni) tables.push_back(&avx512vnni_kernels);
   if (has.avx512) tables.push_back(&avx512_kernels);
   if (has.avxvnni) tables.push_back(&avxvnni_kernels);

@@ -28,6 +28,20 @@ struct PackedRow {
     start = reinterpret_cast<const std::int32_t*>(half_sum + 2 * n);
     half_start = start + n;
   }
+  // The row so many bytes further on.
+  PackedRow moved_by(std::int64_t n_bytes) const {
+    const auto move = [&](auto* p) {
+      return reinterpret_cast<decltype(p)>(reinterpret_cast<const std::byte*>(p) + n_bytes);
+    };
+    PackedRow row;
+    row.codes = move(codes);
+    row.scale = move(scale);
+    row.sum = move(sum);
+    row.half_sum = move(half_sum);
+    row.start = move(start);
+    row.half_start = move(half_start);
+    return row;
+  }
 };
 
 inline std::int64_t packed_row_bytes(std::int64_t n_cols) {
@@ -140,9 +154,9 @@ struct Panel {
 };
 
 template <typename Type>
-constexpr bool moves_offset = any_unsigned_codes && !Type::has_min;
+constexpr int offset_in_panel = any_unsigned_codes && !Type::has_min ? 128 : Type::offset;
 
-template <typename Type>
+template <typename Type, int panel_offset>
 struct PanelSink {
   Panel panel;
   std::int64_t first_group = 0;
@@ -152,7 +166,7 @@ struct PanelSink {
     std::byte* codes = panel.codes + g * 32 * n_lanes;
     for (int j = 0; j < 8; ++j) {
       VecI word = c.codes[j];
-      if constexpr (moves_offset<Type> && Type::offset != 128) word = add_bytes(word, splat_i8(128 - Type::offset));
+      if constexpr (panel_offset != Type::offset) word = add_bytes(word, splat_i8(panel_offset - Type::offset));
       store_i(codes + j * 4 * n_lanes, word);
     }
     for (int s = 0; s < Type::n_scales; ++s) {
@@ -171,8 +185,7 @@ struct PanelKind {
   static constexpr int offset = offset_;
 };
 template <typename Type>
-using panel_kind =
-    PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, moves_offset<Type> ? 128 : Type::offset>;
+using panel_kind = PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, offset_in_panel<Type>>;
 
 // One group of 32 columns for n_tokens activations.
 template <typename Kind, int n_tokens>
@@ -286,39 +299,59 @@ void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t 
     rows.write(out_row(task, token), sink.acc);
     return;
   }
-  PanelSink<Type> sink{Panel(task.scratch, task.n_cols)};
+  PanelSink<Type, offset_in_panel<Type>> sink{Panel(task.scratch, task.n_cols)};
   decode_rows<Type>(weight, row_bytes, n_blocks, prefetch, sink);
   panel_tokens<panel_kind<Type>>(task, sink.panel, rows, token, token_end);
 }
 
+// Calls use(rows, weight, prefetch) for every n_lanes rows of the task; prefetch: the rows behind them, or null.
+template <typename Use>
+void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
+  const std::uint8_t* weight = reinterpret_cast<const std::uint8_t*>(task.weight);
+  for (std::int64_t row = task.row_begin; row < task.row_end; row += n_lanes) {
+    const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
+    RowGroup rows{row, row, end};
+    const std::uint8_t* first = weight + row * row_bytes;
+    const std::uint8_t* next = end + n_lanes <= task.row_end ? weight + end * row_bytes : nullptr;
+    if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
+      rows.first_row = end - n_lanes;
+      first = weight + rows.first_row * row_bytes;
+    } else if (end - row < n_lanes) {  // the whole matrix has fewer rows: copy them to full height
+      std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::bytes(task.n_cols);
+      for (std::int64_t r = 0; r < n_lanes; ++r) {
+        const std::int64_t source = row + r < end ? row + r : end - 1;
+        __builtin_memcpy(copy + r * row_bytes, weight + source * row_bytes, static_cast<std::size_t>(row_bytes));
+      }
+      first = copy;
+    }
+    use(rows, first, next);
+  }
+}
+
+#if defined(__AMX_INT8__)
+#include "kernels/matmul_int8_tiles.inl"
+#endif
+
 template <typename Type>
 void matmul_int8(const MatmulTask& task) {
+#if defined(__AMX_INT8__)
+  if (task.n_tokens >= min_tile_tokens) return matmul_int8_tiles<Type>(task);
+#endif
   const std::int64_t row_bytes = task.n_cols / (32 * Type::n_groups) * Type::block_bytes;
-  const std::uint8_t* weight = reinterpret_cast<const std::uint8_t*>(task.weight);
   const std::int64_t chunk = tokens_at_once(task.n_cols);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t token_end = token + chunk < task.n_tokens ? token + chunk : task.n_tokens;
-    for (std::int64_t row = task.row_begin; row < task.row_end; row += n_lanes) {
-      const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
-      RowGroup rows{row, row, end};
-      const std::uint8_t* first = weight + row * row_bytes;
-      const std::uint8_t* next = end + n_lanes <= task.row_end ? weight + end * row_bytes : nullptr;
-      if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
-        rows.first_row = end - n_lanes;
-        first = weight + rows.first_row * row_bytes;
-      } else if (end - row < n_lanes) {  // the whole matrix has fewer rows: copy them to full height
-        std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::bytes(task.n_cols);
-        for (std::int64_t r = 0; r < n_lanes; ++r) {
-          const std::int64_t source = row + r < end ? row + r : end - 1;
-          __builtin_memcpy(copy + r * row_bytes, weight + source * row_bytes, static_cast<std::size_t>(row_bytes));
-        }
-        first = copy;
-      }
-      int8_rows<Type>(task, first, row_bytes, rows, next, token, token_end);
-    }
+    for_row_groups(task, row_bytes,
+                   [&](const RowGroup& rows, const std::uint8_t* weight, const std::uint8_t* prefetch) {
+                     int8_rows<Type>(task, weight, row_bytes, rows, prefetch, token, token_end);
+                   });
   }
 }
 
 inline std::int64_t int8_scratch_bytes(std::int64_t n_cols, std::int64_t row_bytes) {
+#if defined(__AMX_INT8__)
+  return int8_tiles_scratch_bytes(n_cols, row_bytes);
+#else
   return Panel::bytes(n_cols) + n_lanes * row_bytes;
+#endif
 }
