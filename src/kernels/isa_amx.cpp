@@ -20,6 +20,10 @@ namespace {
 #include "kernels/encode.inl"
 #include "kernels/matmul_float.inl"
 #include "kernels/matmul_int8.inl"
+#include "kernels/math.inl"
+#include "kernels/rows.inl"
+#include "kernels/attention.inl"
+#include "kernels/scan.inl"
 #include "kernels/table.inl"
 
 }  // namespace
