@@ -1,0 +1,494 @@
+#include "tokenizer/bpe.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/utf8.h"
+#include "tokenizer/byte_alphabet.h"
+
+namespace llm::tokenizer {
+
+namespace {
+
+// Pieces of up to this many symbols are merged by scanning, longer ones with a heap.
+constexpr std::size_t kFewSymbols = 48;
+// Longer pieces are merged window by window.
+constexpr std::size_t kWindowBytes = 1 << 16;
+// Tokens at the end of a window that the text behind it might change.
+constexpr std::size_t kUnsureTokens = 32;
+
+// Bytes of a character by the upper half of its lead byte, as SentencePiece vocabularies are cut.
+std::size_t unit_length(char lead) {
+  constexpr unsigned char kLengths[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
+  return kLengths[static_cast<unsigned char>(lead) >> 4];
+}
+
+// Short words seen before, with their ids; a word replaces what was in its place.
+class WordCache {
+ public:
+  static constexpr std::size_t kMostBytes = 28, kMostIds = 8;
+
+  struct Entry {
+    std::uint8_t n_bytes = 0;
+    std::uint8_t n_ids = 0;
+    char bytes[kMostBytes + 2] = {};
+    TokenId ids[kMostIds] = {};
+  };
+
+  Entry& place(std::string_view word) { return entries_[hash_bytes(word) & (kEntries - 1)]; }
+  static bool holds(const Entry& entry, std::string_view word) {
+    return entry.n_bytes == word.size() && std::memcmp(entry.bytes, word.data(), word.size()) == 0;
+  }
+  static void fill(Entry& entry, std::string_view word, std::span<const TokenId> ids) {
+    if (ids.size() > kMostIds) return;
+    entry.n_bytes = static_cast<std::uint8_t>(word.size());
+    entry.n_ids = static_cast<std::uint8_t>(ids.size());
+    std::memcpy(entry.bytes, word.data(), word.size());
+    std::copy(ids.begin(), ids.end(), entry.ids);
+  }
+
+ private:
+  static constexpr std::size_t kEntries = 1 << 14;  // of 64 bytes: 1 MB
+  std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
+};
+
+struct HeapEntry {
+  std::uint32_t rank, position;
+  Symbol left, right;
+  Symbol result;
+};
+
+// std::push_heap keeps the largest on top: order by rank, then position, reversed.
+bool goes_later(const HeapEntry& a, const HeapEntry& b) {
+  return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
+}
+
+}  // namespace
+
+struct Bpe::Work : Scratch {
+  WordCache cache;
+  std::string text;
+  std::vector<Symbol> symbols;        // after merging: the tokens
+  std::vector<std::uint32_t> starts;  // where each symbol starts, in bytes of the window; one more for the end
+  std::vector<std::uint32_t> ranks;
+  std::vector<Symbol> results;
+  std::vector<std::uint32_t> next, previous;
+  std::vector<HeapEntry> heap;
+};
+
+Bpe::Bpe(const Vocabulary& vocabulary, Options options)
+    : vocabulary_(vocabulary), options_(std::move(options)), next_inner_(static_cast<Symbol>(vocabulary.size())) {
+  std::string text;
+  for (unsigned b = 0; b < 256; ++b) {
+    text.clear();
+    append_utf8(text, byte_to_stand_in(static_cast<unsigned char>(b)));
+    const TokenId byte = vocabulary.find(text);
+    const bool direct = byte != kNoToken && vocabulary.kind(byte) == TokenKind::normal;
+    byte_symbols_[b] = direct ? static_cast<Symbol>(byte) : kNoSymbol;
+    if (!direct && options_.units == Units::bytes) byte_symbols_[b] = intern_inner(text);
+    byte_tokens_[b] = vocabulary.find(byte_token_text(static_cast<unsigned char>(b)));
+    if (options_.units == Units::characters && byte_tokens_[b] == kNoToken) {
+      byte_tokens_[b] = vocabulary.find(std::string(1, static_cast<char>(b)));
+    }
+  }
+}
+
+Symbol Bpe::find_symbol(std::string_view text) const {
+  const TokenId id = vocabulary_.find(text);
+  if (id != kNoToken) return static_cast<Symbol>(id);
+  if (inner_symbols_.empty()) return kNoSymbol;
+  const auto found = inner_symbols_.find(std::string(text));
+  return found == inner_symbols_.end() ? kNoSymbol : found->second;
+}
+
+Symbol Bpe::intern(std::string_view text) {
+  const TokenId id = vocabulary_.find(text);
+  return id != kNoToken ? static_cast<Symbol>(id) : intern_inner(text);
+}
+
+Symbol Bpe::intern_inner(std::string_view text) {
+  const auto [place, is_new] = inner_symbols_.try_emplace(std::string(text), next_inner_);
+  if (is_new) ++next_inner_;
+  return place->second;
+}
+
+void Bpe::add_merges(std::span<const MergeText> merges, std::uint32_t first_rank, MergeTable::OnRepeat on_repeat) {
+  // Three look-ups a merge in tables larger than the caches: hash a batch first so that the memory reads overlap.
+  constexpr std::size_t kBatch = 16;
+  std::uint64_t hashes[kBatch][3];
+  Merge batch[kBatch];
+  std::string joined[kBatch];
+  for (std::size_t first = 0; first < merges.size(); first += kBatch) {
+    const std::size_t n = std::min(kBatch, merges.size() - first);
+    for (std::size_t i = 0; i < n; ++i) {
+      const MergeText& m = merges[first + i];
+      std::string_view right = m.right;
+      if (!options_.continuing_prefix.empty() && right.starts_with(options_.continuing_prefix)) {
+        right.remove_prefix(options_.continuing_prefix.size());
+      }
+      joined[i].assign(m.left);
+      joined[i].append(right);
+      hashes[i][0] = Vocabulary::hash(m.left);
+      hashes[i][1] = Vocabulary::hash(m.right);
+      hashes[i][2] = Vocabulary::hash(joined[i]);
+      for (const std::uint64_t hash : hashes[i]) vocabulary_.prefetch(hash);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const MergeText& m = merges[first + i];
+      const TokenId left = vocabulary_.find_hashed(m.left, hashes[i][0]);
+      const TokenId right = vocabulary_.find_hashed(m.right, hashes[i][1]);
+      const TokenId result = vocabulary_.find_hashed(joined[i], hashes[i][2]);
+      batch[i] = {left != kNoToken ? static_cast<Symbol>(left) : intern(m.left),
+                  right != kNoToken ? static_cast<Symbol>(right) : intern(m.right),
+                  first_rank + static_cast<std::uint32_t>(first + i),
+                  result != kNoToken ? static_cast<Symbol>(result) : intern(joined[i])};
+      merges_.prefetch(batch[i].left, batch[i].right);
+    }
+    for (std::size_t i = 0; i < n; ++i) merges_.insert(batch[i], on_repeat);
+  }
+}
+
+bool Bpe::may_join(TokenId id) const {
+  const TokenKind kind = vocabulary_.kind(id);
+  return kind != TokenKind::control && kind != TokenKind::unknown && kind != TokenKind::byte;
+}
+
+template <typename RankOf>
+void Bpe::add_all_joins(RankOf&& rank_of, std::size_t n_max) {
+  std::vector<Merge> found;
+  found.reserve(n_max);
+  std::string left_text, right_text;
+  for (TokenId id = 0; id < vocabulary_.size(); ++id) {
+    if (!may_join(id)) continue;
+    const std::string_view text = vocabulary_.text(id);
+    const std::size_t step_limit = text.size();
+    for (std::size_t cut = 0; cut < step_limit;) {
+      cut += unit_length(text[cut]);
+      if (cut >= text.size()) break;
+      const std::string_view left = text.substr(0, cut), right = text.substr(cut);
+      // Single characters take part whether they are tokens or not.
+      const bool left_single = unit_length(left[0]) >= left.size(),
+                 right_single = unit_length(right[0]) >= right.size();
+      const TokenId l = vocabulary_.find(left), r = vocabulary_.find(right);
+      if ((l == kNoToken || !may_join(l)) && !left_single) continue;
+      if ((r == kNoToken || !may_join(r)) && !right_single) continue;
+      const Symbol left_symbol = l != kNoToken && may_join(l) ? static_cast<Symbol>(l) : intern(left);
+      const Symbol right_symbol = r != kNoToken && may_join(r) ? static_cast<Symbol>(r) : intern(right);
+      found.push_back({left_symbol, right_symbol, rank_of(id), static_cast<Symbol>(id)});
+      if (vocabulary_.kind(id) == TokenKind::unused) {
+        unused_parts_.try_emplace(static_cast<Symbol>(id), left_symbol, right_symbol);
+      }
+    }
+  }
+  merges_.reserve(found.size());
+  for (const Merge& merge : found) merges_.insert(merge, MergeTable::OnRepeat::keep_first);
+}
+
+void Bpe::add_merges_from_scores() {
+  std::vector<float> scores;
+  scores.reserve(static_cast<std::size_t>(vocabulary_.size()));
+  for (TokenId id = 0; id < vocabulary_.size(); ++id) scores.push_back(vocabulary_.score(id));
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+  add_all_joins(
+      [&](TokenId id) {
+        const auto place = std::lower_bound(scores.begin(), scores.end(), vocabulary_.score(id), std::greater<>());
+        return static_cast<std::uint32_t>(place - scores.begin());
+      },
+      static_cast<std::size_t>(vocabulary_.size()) * 2);
+}
+
+void Bpe::add_merges_from_ids() {
+  add_all_joins([](TokenId id) { return static_cast<std::uint32_t>(id); },
+                static_cast<std::size_t>(vocabulary_.size()) * 2);
+}
+
+bool Bpe::covers_all_bytes() const {
+  return std::all_of(byte_symbols_.begin(), byte_symbols_.end(),
+                     [this](Symbol symbol) { return symbol < static_cast<Symbol>(vocabulary_.size()); });
+}
+
+std::unique_ptr<Scratch> Bpe::make_scratch() const {
+  return std::make_unique<Work>();
+}
+
+void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const {
+  auto& work = static_cast<Work&>(scratch);
+  if (piece.size() > WordCache::kMostBytes) {
+    encode_word(piece, work, out);
+    return;
+  }
+  WordCache::Entry& entry = work.cache.place(piece);
+  if (WordCache::holds(entry, piece)) {
+    out.insert(out.end(), entry.ids, entry.ids + entry.n_ids);
+    return;
+  }
+  const std::size_t before = out.size();
+  encode_word(piece, work, out);
+  WordCache::fill(entry, piece, std::span(out).subspan(before));
+}
+
+TokenId Bpe::find_whole(std::string_view piece, Work& work) const {
+  if (piece.size() > vocabulary_.longest_text_bytes()) return kNoToken;
+  TokenId id = kNoToken;
+  if (options_.units == Units::bytes) {
+    work.text.clear();
+    append_stand_ins(piece, work.text);
+    id = vocabulary_.find(work.text);
+  } else {
+    id = vocabulary_.find(piece);
+  }
+  if (id == kNoToken) return kNoToken;
+  const TokenKind kind = vocabulary_.kind(id);
+  return kind == TokenKind::control || kind == TokenKind::unknown ? kNoToken : id;
+}
+
+void Bpe::encode_word(std::string_view piece, Work& work, std::vector<TokenId>& out) const {
+  if (options_.ignore_merges || (options_.whole_newlines && piece[0] == '\n')) {
+    const TokenId id = find_whole(piece, work);
+    if (id != kNoToken) {
+      out.push_back(id);
+      return;
+    }
+  }
+  if (piece.size() > kWindowBytes) return encode_long(piece, work, out);
+  const std::size_t first = out.size();
+  start_symbols(piece, 0, piece.size(), work);
+  if (work.symbols.size() <= kFewSymbols) {
+    merge_few(work);
+  } else {
+    merge_many(work);
+  }
+  for (std::size_t i = 0; i < work.symbols.size(); ++i) {
+    emit(work.symbols[i], piece.substr(work.starts[i], work.starts[i + 1] - work.starts[i]), first, out);
+  }
+}
+
+// Merges one window after the other. The text of a window's tokens but the last few is final if the next window, which
+// starts where they end, begins with a token that does not merge differently beside the last of them: tokens that
+// follow each other are the encoding of their text exactly if every two neighbours are.
+void Bpe::encode_long(std::string_view piece, Work& work, std::vector<TokenId>& out) const {
+  const std::size_t first = out.size();
+  std::size_t begin = 0;
+  Work probe_space;
+  while (begin < piece.size()) {
+    const std::size_t end = start_symbols(piece, begin, begin + kWindowBytes, work);
+    merge_many(work);
+    std::size_t n = work.symbols.size();
+    if (end < piece.size()) {
+      n -= std::min(n - 1, kUnsureTokens);
+      const auto token = [&](std::size_t i) {
+        return piece.substr(begin + work.starts[i], work.starts[i + 1] - work.starts[i]);
+      };
+      // Move the cut to a place where two tokens are sure to stay apart.
+      for (std::size_t tries = 0; n > 1 && tries < kUnsureTokens; ++tries, --n) {
+        if (stays_apart(token(n - 1), token(n), probe_space)) break;
+      }
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      emit(work.symbols[i], piece.substr(begin + work.starts[i], work.starts[i + 1] - work.starts[i]), first, out);
+    }
+    begin += work.starts[n];
+  }
+}
+
+// Whether two neighbouring tokens, taken as a text of their own, are found again.
+bool Bpe::stays_apart(std::string_view left, std::string_view right, Work& work) const {
+  const std::string both = std::string(left) + std::string(right);
+  start_symbols(both, 0, both.size(), work);
+  merge_many(work);
+  return work.symbols.size() == 2 && work.starts[1] == left.size();
+}
+
+// Fills work.symbols and work.starts with the units of piece[begin, end); returns the end, moved to a unit's start.
+std::size_t Bpe::start_symbols(std::string_view piece, std::size_t begin, std::size_t end, Work& work) const {
+  end = std::min(end, piece.size());
+  work.symbols.clear();
+  work.starts.clear();
+  const auto add = [&](Symbol symbol, std::size_t start) {
+    work.symbols.push_back(symbol);
+    work.starts.push_back(static_cast<std::uint32_t>(start - begin));
+  };
+  std::size_t at = begin;
+  if (options_.units == Units::bytes && options_.end_suffix.empty() && options_.continuing_prefix.empty()) {
+    for (; at < end; ++at) add(byte_symbols_[static_cast<unsigned char>(piece[at])], at);
+  } else {
+    while (at < end) {
+      const std::size_t n = std::min(unit_length(piece[at]), piece.size() - at);
+      std::string_view text = piece.substr(at, n);
+      if (options_.units == Units::bytes || !options_.end_suffix.empty() || !options_.continuing_prefix.empty()) {
+        work.text.clear();
+        if (at > 0) work.text += options_.continuing_prefix;
+        work.text += text;
+        if (at + n == piece.size()) work.text += options_.end_suffix;
+        text = work.text;
+      }
+      Symbol symbol = find_symbol(text);
+      if (symbol != kNoSymbol && symbol < static_cast<Symbol>(vocabulary_.size()) &&
+          !may_join(static_cast<TokenId>(symbol))) {
+        symbol = kNoSymbol;
+      }
+      add(symbol, at);
+      at += n;
+    }
+  }
+  work.starts.push_back(static_cast<std::uint32_t>(at - begin));
+  return at;
+}
+
+void Bpe::merge_few(Work& work) const {
+  std::vector<Symbol>& symbols = work.symbols;
+  std::size_t n = symbols.size();
+  work.ranks.resize(n);
+  work.results.resize(n);
+  const auto look_up = [&](std::size_t i) {
+    const Merge& merge = merges_.find(symbols[i], symbols[i + 1]);
+    work.ranks[i] = merge.rank;
+    work.results[i] = merge.result;
+  };
+  for (std::size_t i = 0; i + 1 < n; ++i) look_up(i);
+  while (n > 1) {
+    const auto lowest = std::min_element(work.ranks.begin(), work.ranks.begin() + static_cast<std::ptrdiff_t>(n - 1));
+    if (*lowest == Merge{}.rank) break;
+    const auto i = static_cast<std::size_t>(lowest - work.ranks.begin());
+    symbols[i] = work.results[i];
+    const auto close_gap = [i, n](auto& values) {
+      std::copy(values.begin() + static_cast<std::ptrdiff_t>(i + 2), values.begin() + static_cast<std::ptrdiff_t>(n),
+                values.begin() + static_cast<std::ptrdiff_t>(i + 1));
+    };
+    close_gap(symbols);
+    std::copy(work.starts.begin() + static_cast<std::ptrdiff_t>(i + 2),
+              work.starts.begin() + static_cast<std::ptrdiff_t>(n + 1),
+              work.starts.begin() + static_cast<std::ptrdiff_t>(i + 1));
+    close_gap(work.ranks);
+    close_gap(work.results);
+    --n;
+    if (i > 0) look_up(i - 1);
+    if (i + 1 < n) look_up(i);
+  }
+  symbols.resize(n);
+  work.starts.resize(n + 1);
+}
+
+void Bpe::merge_many(Work& work) const {
+  std::vector<Symbol>& symbols = work.symbols;
+  const auto n = static_cast<std::uint32_t>(symbols.size());
+  if (n < 2) return;
+  work.next.resize(n);
+  work.previous.resize(n);
+  work.heap.clear();
+  // Merged-away symbols have next == themselves.
+  const auto push = [&](std::uint32_t left, std::uint32_t right) {
+    const Merge& merge = merges_.find(symbols[left], symbols[right]);
+    if (merge.result == kNoSymbol) return;
+    work.heap.push_back({merge.rank, left, symbols[left], symbols[right], merge.result});
+    std::push_heap(work.heap.begin(), work.heap.end(), goes_later);
+  };
+  for (std::uint32_t i = 0; i < n; ++i) {
+    work.next[i] = i + 1;
+    work.previous[i] = i == 0 ? n : i - 1;
+    if (i > 0) push(i - 1, i);
+  }
+  while (!work.heap.empty()) {
+    std::pop_heap(work.heap.begin(), work.heap.end(), goes_later);
+    const HeapEntry top = work.heap.back();
+    work.heap.pop_back();
+    const std::uint32_t left = top.position, right = work.next[left];
+    if (right == left || right >= n || symbols[left] != top.left || symbols[right] != top.right) continue;
+    symbols[left] = top.result;
+    const std::uint32_t after = work.next[right];
+    work.next[right] = right;
+    work.next[left] = after;
+    if (after < n) {
+      work.previous[after] = left;
+      push(left, after);
+    }
+    if (work.previous[left] < n) push(work.previous[left], left);
+  }
+  std::size_t kept = 0;
+  for (std::uint32_t i = 0; i < n; i = work.next[i]) {
+    symbols[kept] = symbols[i];
+    work.starts[kept] = work.starts[i];
+    ++kept;
+  }
+  work.starts[kept] = work.starts[n];
+  symbols.resize(kept);
+  work.starts.resize(kept + 1);
+}
+
+void Bpe::emit(Symbol symbol, std::string_view bytes, std::size_t first, std::vector<TokenId>& out) const {
+  if (symbol < static_cast<Symbol>(vocabulary_.size())) {
+    if (unused_parts_.empty()) {
+      out.push_back(static_cast<TokenId>(symbol));
+      return;
+    }
+    // Unused tokens go back to the parts they were joined from.
+    std::vector<std::pair<Symbol, std::string_view>> todo = {{symbol, bytes}};
+    while (!todo.empty()) {
+      const auto [top, text] = todo.back();
+      todo.pop_back();
+      const auto parts = unused_parts_.find(top);
+      if (parts == unused_parts_.end()) {
+        if (top < static_cast<Symbol>(vocabulary_.size())) {
+          out.push_back(static_cast<TokenId>(top));
+        } else {
+          emit_bytes(text, first, out);
+        }
+        continue;
+      }
+      const auto [left, right] = parts->second;
+      const std::size_t cut = left < static_cast<Symbol>(vocabulary_.size())
+                                  ? vocabulary_.text(static_cast<TokenId>(left)).size()
+                                  : unit_length(text[0]);
+      todo.emplace_back(right, text.substr(cut));
+      todo.emplace_back(left, text.substr(0, cut));
+    }
+    return;
+  }
+  if (options_.units == Units::bytes) {
+    for (const char c : bytes) {
+      const Symbol byte = byte_symbols_[static_cast<unsigned char>(c)];
+      if (byte < static_cast<Symbol>(vocabulary_.size())) {
+        out.push_back(static_cast<TokenId>(byte));
+      } else {
+        emit_unknown(first, out);
+      }
+    }
+    return;
+  }
+  if (symbol != kNoSymbol) {
+    // An inner symbol: character by character.
+    for (std::size_t at = 0; at < bytes.size();) {
+      const std::size_t n = std::min(unit_length(bytes[at]), bytes.size() - at);
+      const TokenId id = vocabulary_.find(bytes.substr(at, n));
+      if (id != kNoToken) {
+        out.push_back(id);
+      } else {
+        emit_bytes(bytes.substr(at, n), first, out);
+      }
+      at += n;
+    }
+    return;
+  }
+  emit_bytes(bytes, first, out);
+}
+
+// A character without a token. `first`: where the ids of this piece start.
+void Bpe::emit_bytes(std::string_view bytes, std::size_t first, std::vector<TokenId>& out) const {
+  const bool all = options_.byte_fallback && std::all_of(bytes.begin(), bytes.end(), [this](char c) {
+                     return byte_tokens_[static_cast<unsigned char>(c)] != kNoToken;
+                   });
+  if (all) {
+    for (const char c : bytes) out.push_back(byte_tokens_[static_cast<unsigned char>(c)]);
+  } else {
+    emit_unknown(first, out);
+  }
+}
+
+void Bpe::emit_unknown(std::size_t first, std::vector<TokenId>& out) const {
+  if (options_.unknown == kNoToken) return;
+  const bool fuses = options_.fuse_unknown && out.size() > first && out.back() == options_.unknown;
+  if (!fuses) out.push_back(options_.unknown);
+}
+
+}  // namespace llm::tokenizer

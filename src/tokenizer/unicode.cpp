@@ -1,0 +1,193 @@
+#include "tokenizer/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "base/utf8.h"
+#include "tokenizer/character_set.h"
+
+namespace llm::tokenizer {
+
+namespace {
+
+// Scripts.txt of Unicode 15, script Han.
+constexpr CharacterRange kHanRanges[] = {{0x2E80, 0x2E99},   {0x2E9B, 0x2EF3},   {0x2F00, 0x2FD5},   {0x3005, 0x3005},
+                                         {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303B},   {0x3400, 0x4DBF},
+                                         {0x4E00, 0x9FFF},   {0xF900, 0xFA6D},   {0xFA70, 0xFAD9},   {0x16FE2, 0x16FE3},
+                                         {0x16FF0, 0x16FF1}, {0x20000, 0x2A6DF}, {0x2A700, 0x2B739}, {0x2B740, 0x2B81D},
+                                         {0x2B820, 0x2CEA1}, {0x2CEB0, 0x2EBE0}, {0x2F800, 0x2FA1D}, {0x30000, 0x3134A},
+                                         {0x31350, 0x323AF}};
+
+// PropList.txt, property White_Space.
+bool is_white_space(char32_t c) {
+  return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+CharFlags category_flag(char32_t c) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_LU:
+      return kUpper;
+    case UTF8PROC_CATEGORY_LL:
+      return kLower;
+    case UTF8PROC_CATEGORY_LT:
+      return kTitle;
+    case UTF8PROC_CATEGORY_LM:
+      return kModifierLetter;
+    case UTF8PROC_CATEGORY_LO:
+      return kOtherLetter;
+    case UTF8PROC_CATEGORY_MN:
+      return kNonSpacingMark;
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+      return kOtherMark;
+    case UTF8PROC_CATEGORY_ND:
+      return kDecimalDigit;
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return kOtherNumber;
+    case UTF8PROC_CATEGORY_PC:
+    case UTF8PROC_CATEGORY_PD:
+    case UTF8PROC_CATEGORY_PS:
+    case UTF8PROC_CATEGORY_PE:
+    case UTF8PROC_CATEGORY_PI:
+    case UTF8PROC_CATEGORY_PF:
+    case UTF8PROC_CATEGORY_PO:
+      return kPunctuation;
+    case UTF8PROC_CATEGORY_SM:
+    case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_SO:
+      return kSymbol;
+    case UTF8PROC_CATEGORY_CC:
+      return kControl;
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return 0;
+    default:
+      return kFormatOrOther;
+  }
+}
+
+// Hands every valid stretch to `on_valid` and copies invalid bytes.
+template <typename Function>
+std::string over_valid_text(std::string_view text, Function&& on_valid) {
+  std::string out;
+  out.reserve(text.size());
+  const char* end = text.data() + text.size();
+  const char* start = text.data();
+  for (const char* at = start; at < end;) {
+    const Utf8Char c = decode_utf8(at, end);
+    if (!c.valid) {
+      on_valid(std::string_view(start, static_cast<std::size_t>(at - start)), out);
+      out += *at;
+      start = at + 1;
+    }
+    at += c.length;
+  }
+  on_valid(std::string_view(start, static_cast<std::size_t>(end - start)), out);
+  return out;
+}
+
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+struct FreeDeleter {
+  void operator()(void* p) const { std::free(p); }
+};
+
+void normalize_valid(std::string_view text, int options, std::string& out) {
+  // utf8proc works on whole buffers of 4 bytes a character: cut long texts at ASCII letters, which never combine.
+  constexpr std::size_t kStretch = 1 << 16;
+  while (!text.empty()) {
+    std::size_t cut = text.size();
+    if (cut > kStretch) {
+      cut = kStretch;
+      while (cut < text.size() && static_cast<unsigned char>(text[cut]) >= 0x80) ++cut;
+    }
+    const std::string_view part = text.substr(0, cut);
+    text.remove_prefix(cut);
+    if (is_ascii(part)) {
+      out += part;
+      continue;
+    }
+    utf8proc_uint8_t* mapped = nullptr;
+    const utf8proc_ssize_t n =
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()), static_cast<utf8proc_ssize_t>(part.size()),
+                     &mapped, static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
+    const std::unique_ptr<utf8proc_uint8_t, FreeDeleter> owner(mapped);
+    if (n < 0) throw std::bad_alloc();
+    out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+namespace detail {
+
+CharFlags compute_flags(char32_t c) {
+  CharFlags flags = category_flag(c);
+  if (is_white_space(c)) flags |= kWhiteSpace;
+  if (c == '\r' || c == '\n') flags |= kNewline;
+  if (contains(kHanRanges, c)) flags |= kHan;
+  return flags;
+}
+
+const BasicPlane& basic_plane() {
+  static const std::unique_ptr<const BasicPlane> plane = [] {
+    auto table = std::make_unique<BasicPlane>();
+    for (char32_t c = 0; c < table->size(); ++c) (*table)[c] = compute_flags(c);
+    return table;
+  }();
+  return *plane;
+}
+
+}  // namespace detail
+
+std::string to_lower(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  const char* end = text.data() + text.size();
+  for (const char* at = text.data(); at < end;) {
+    const Utf8Char c = decode_utf8(at, end);
+    if (c.code_point < 0x80) {
+      out += *at >= 'A' && *at <= 'Z' ? static_cast<char>(*at + 32) : *at;
+    } else if (!c.valid) {
+      out += *at;
+    } else if (c.code_point == 0x130) {
+      out += "i\xCC\x87";
+    } else {
+      append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code_point))));
+    }
+    at += c.length;
+  }
+  return out;
+}
+
+std::string normalize(std::string_view text, NormalForm form) {
+  if (is_ascii(text)) return std::string(text);
+  int options = 0;
+  switch (form) {
+    case NormalForm::nfc:
+      options = UTF8PROC_COMPOSE;
+      break;
+    case NormalForm::nfd:
+      options = UTF8PROC_DECOMPOSE;
+      break;
+    case NormalForm::nfkc:
+      options = UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
+      break;
+    case NormalForm::nfkd:
+      options = UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT;
+      break;
+  }
+  return over_valid_text(text,
+                         [options](std::string_view part, std::string& out) { normalize_valid(part, options, out); });
+}
+
+}  // namespace llm::tokenizer
