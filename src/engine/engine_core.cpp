@@ -1,0 +1,396 @@
+#include "engine/engine_core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <llm/error.hpp>
+
+#include "engine/invariants.h"
+
+namespace llm::engine {
+
+struct EngineCore::Sequence {
+  Sequence(StatePool& pool, Id id_, SequenceOptions&& o, SequenceClient& c)
+      : id(id_),
+        ids(std::move(o.ids)),
+        source(std::move(o.source)),
+        token_types(std::move(o.token_types)),
+        state(pool, o.max_ids, static_cast<std::int64_t>(source.size())),
+        client(&c),
+        max_ids(o.max_ids),
+        n_prompt(static_cast<std::int64_t>(ids.size())),
+        outputs_from(o.outputs_from),
+        kind(o.kind),
+        whole(o.whole),
+        held(o.held) {
+    ids.reserve(static_cast<std::size_t>(max_ids));
+  }
+
+  std::int64_t n_ids() const { return static_cast<std::int64_t>(ids.size()); }
+  bool needs_source() const { return !source.empty() && !source_done; }
+
+  Id id;
+  std::vector<TokenId> ids, source;
+  std::vector<std::int32_t> token_types;
+  SequenceState state;
+  SequenceClient* client;
+  std::int64_t max_ids;
+  std::int64_t n_prompt;  // ids that may be shared with others while they are evaluated
+  std::int64_t outputs_from;
+  std::int64_t n_guesses = 0;
+  std::int64_t checkpoints[2] = {0, 0};  // positions at which recurrent state is to be remembered
+  OutputKind kind;
+  bool whole, held;
+  bool running = false, source_done = false, finished = false, has_begun = false;
+};
+
+// The scheduler's view of the pool and the tree.
+class EngineCore::Memory : public StepMemory {
+ public:
+  explicit Memory(EngineCore& core) : core_(core) {}
+
+  std::int64_t admit(std::size_t index) override {
+    Sequence& sequence = *core_.sequences_[index];
+    std::int64_t n_cached = 0;
+    if (core_.sharing_) n_cached = resume(sequence);
+    const std::int64_t n_source = static_cast<std::int64_t>(sequence.source.size());
+    // One position more than is known: room for a first answer.
+    const std::int64_t n = std::min(sequence.n_ids() + 1, sequence.max_ids);
+    const std::uint64_t bytes = state_bytes(core_.pool_, n_cached, n, n_source, core_.options_.limits.chunk);
+    if (!core_.tree_.make_room(bytes) || (n_source > 0 && !sequence.state.reserve_source(n_source))) {
+      sequence.state.clear();
+      return -1;
+    }
+    sequence.running = true;
+    if (!sequence.has_begun) {
+      sequence.has_begun = true;
+      sequence.client->began(n_cached);
+    }
+    return n_cached;
+  }
+
+  bool reserve(std::size_t index, std::int64_t n_rows) override {
+    Sequence& sequence = *core_.sequences_[index];
+    if (sequence.state.reserve(n_rows)) return true;
+    core_.tree_.make_room(sequence.state.bytes_to_reserve(n_rows));
+    return sequence.state.reserve(n_rows);
+  }
+
+  void unreserve(std::size_t index) override { core_.sequences_[index]->state.unreserve(); }
+
+  void preempt(std::size_t index) override {
+    Sequence& sequence = *core_.sequences_[index];
+    core_.remember_all(sequence, false);
+    sequence.state.clear();
+    sequence.running = false;
+    sequence.source_done = false;
+    ++core_.counters_.n_preempted;
+  }
+
+  void refuse(std::size_t index) override {
+    Sequence& sequence = *core_.sequences_[index];
+    const std::uint64_t bytes =
+        state_bytes(core_.pool_, 0, sequence.n_ids() + 1, static_cast<std::int64_t>(sequence.source.size()),
+                    core_.options_.limits.chunk);
+    core_.fail(sequence, std::make_exception_ptr(Error(
+                             ErrorCode::memory, fmt::format("sequence of {} tokens: its state takes {} bytes, "
+                                                            "expected at most {} (memory for keys and values)",
+                                                            sequence.n_ids(), bytes, core_.pool_.budget_bytes()))));
+  }
+
+ private:
+  std::int64_t resume(Sequence& sequence) {
+    // The first id whose results are wanted has to be evaluated.
+    const std::int64_t limit = std::min(sequence.outputs_from, sequence.n_ids() - 1);
+    if (limit <= 0) return 0;
+    const std::span<const TokenId> ids = std::span(sequence.ids).first(static_cast<std::size_t>(limit));
+    if (!core_.recurrent_) return core_.tree_.resume(ids, sequence.state);
+    const std::int64_t block = core_.pool_.block_tokens();
+    const PrefixTree::Match match = core_.tree_.find(ids);
+    // Where others branch off, and before the end of the prompt: there a record will serve the next ones.
+    sequence.checkpoints[0] = match.n_same_ids / block * block;
+    sequence.checkpoints[1] = limit / block * block;
+    return core_.tree_.resume(ids, sequence.state);
+  }
+
+  EngineCore& core_;
+};
+
+EngineCore::EngineCore(StepRunner& runner, CoreOptions options)
+    : runner_(&runner),
+      options_(std::move(options)),
+      pool_(options_.groups, options_.block_tokens, options_.state_bytes),
+      tree_(pool_) {
+  bool has_source = false;
+  for (const StateGroup& group : options_.groups) {
+    recurrent_ = recurrent_ || group.kind == StateKind::per_sequence;
+    has_source = has_source || group.kind == StateKind::per_source;
+  }
+  sharing_ = options_.share_prefixes && !has_source && !options_.groups.empty() && !options_.fixed_rope_length;
+  const auto max_rows = static_cast<std::size_t>(std::max(options_.limits.max_rows, options_.n_source));
+  const auto max_sequences = static_cast<std::size_t>(options_.limits.max_sequences);
+  tokens_.reserve(max_rows);
+  token_types_.reserve(max_rows);
+  output_rows_.reserve(max_rows);
+  slices_.reserve(max_sequences);
+  choice_.slices.reserve(max_sequences);
+  views_.reserve(max_sequences * 4);
+  logits_ = Arena(static_cast<std::size_t>(options_.limits.max_outputs * options_.n_vocab) * sizeof(float));
+  hidden_ = Arena(static_cast<std::size_t>(options_.limits.max_rows * options_.n_embd) * sizeof(float));
+}
+
+EngineCore::~EngineCore() = default;
+
+EngineCore::Sequence& EngineCore::find(Id id) const {
+  for (const std::unique_ptr<Sequence>& sequence : sequences_) {
+    if (sequence->id == id) return *sequence;
+  }
+  throw Error(ErrorCode::internal, fmt::format("engine: there is no sequence {}", id));
+}
+
+EngineCore::Id EngineCore::add(SequenceOptions options, SequenceClient& client) {
+  const auto n_ids = static_cast<std::int64_t>(options.ids.size());
+  const auto n_source = static_cast<std::int64_t>(options.source.size());
+  options.max_ids = std::clamp(options.max_ids, n_ids, std::max(n_ids, options_.n_context));
+  if (n_ids > options_.n_context || n_source > std::max(options_.n_source, options_.limits.max_rows)) {
+    throw Error(ErrorCode::context,
+                fmt::format("prompt: {} tokens, expected at most {} (the context)", std::max(n_ids, n_source),
+                            n_ids > options_.n_context ? options_.n_context : options_.n_source));
+  }
+  if (options.whole && n_ids > options_.limits.max_rows) {
+    throw Error(ErrorCode::context,
+                fmt::format("text: {} tokens, expected at most {} (this model takes a text at once)", n_ids,
+                            options_.limits.max_rows));
+  }
+  sequences_.push_back(std::make_unique<Sequence>(pool_, next_id_, std::move(options), client));
+  return next_id_++;
+}
+
+void EngineCore::remove(Id id) {
+  find(id).finished = true;
+  forget_finished();
+}
+
+const std::vector<TokenId>& EngineCore::ids(Id id) const {
+  return find(id).ids;
+}
+const SequenceState& EngineCore::state(Id id) const {
+  return find(id).state;
+}
+std::int64_t EngineCore::n_done(Id id) const {
+  return find(id).state.size();
+}
+
+void EngineCore::append(Id id, std::span<const TokenId> ids, std::int64_t outputs_from, SequenceClient& client) {
+  Sequence& sequence = find(id);
+  sequence.ids.insert(sequence.ids.end(), ids.begin(), ids.end());
+  sequence.n_prompt = sequence.n_ids();
+  sequence.outputs_from = outputs_from;
+  sequence.n_guesses = 0;
+  sequence.client = &client;
+  sequence.has_begun = false;
+  if (sequence.running) {
+    sequence.has_begun = true;
+    client.began(std::min(sequence.state.size(), sequence.n_ids()));
+  }
+}
+
+void EngineCore::truncate(Id id, std::int64_t n) {
+  Sequence& sequence = find(id);
+  sequence.ids.resize(static_cast<std::size_t>(std::min(n, sequence.n_ids())));
+  sequence.n_guesses = 0;
+  if (sequence.state.size() <= n) return;
+  if (sequence.state.can_rewind_to(n)) {
+    sequence.state.rewind(n);
+  } else {
+    sequence.state.clear();
+  }
+  sequence.running = sequence.state.size() > 0;
+  if (!sequence.running) sequence.source_done = false;
+}
+
+// A prompt that is being evaluated may find that another sequence has come further with the same ids.
+void EngineCore::adopt_longer_prefixes() {
+  if (!sharing_) return;
+  for (const std::unique_ptr<Sequence>& s : sequences_) {
+    const std::int64_t limit = std::min(s->outputs_from, s->n_ids() - 1);
+    if (!s->running || limit - s->state.size() < pool_.block_tokens()) continue;
+    const std::span<const TokenId> ids = std::span(s->ids).first(static_cast<std::size_t>(limit));
+    if (tree_.find(ids).n >= s->state.size() + pool_.block_tokens()) tree_.resume(ids, s->state);
+  }
+}
+
+void EngineCore::build_views() {
+  views_.clear();
+  for (const std::unique_ptr<Sequence>& s : sequences_) {
+    SequenceView view{.n_ids = s->n_ids(),
+                      .n_done = s->state.size(),
+                      .n_guesses = s->n_guesses,
+                      .outputs_from = s->outputs_from,
+                      .kind = s->kind,
+                      .running = s->running,
+                      .needs_source = s->needs_source(),
+                      .n_source = static_cast<std::int64_t>(s->source.size()),
+                      .whole = s->whole};
+    for (const std::int64_t position : s->checkpoints) {
+      if (position > view.n_done && (view.stop_at == 0 || position < view.stop_at)) view.stop_at = position;
+    }
+    views_.push_back(view);
+  }
+}
+
+void EngineCore::build_plan() {
+  tokens_.clear();
+  token_types_.clear();
+  output_rows_.clear();
+  slices_.clear();
+  for (const StepSlice& slice : choice_.slices) {
+    const Sequence& s = *sequences_[slice.index];
+    const auto row_begin = static_cast<std::int64_t>(tokens_.size());
+    const std::vector<TokenId>& ids = choice_.encode ? s.source : s.ids;
+    const std::int64_t position = choice_.encode ? 0 : s.state.size();
+    tokens_.insert(tokens_.end(), ids.begin() + position, ids.begin() + position + slice.n_rows);
+    if (!s.token_types.empty()) {
+      token_types_.resize(static_cast<std::size_t>(row_begin), 0);
+      token_types_.insert(token_types_.end(), s.token_types.begin() + position,
+                          s.token_types.begin() + position + slice.n_rows);
+    }
+    for (std::int64_t i = slice.n_rows - slice.n_outputs; i < slice.n_rows; ++i) {
+      output_rows_.push_back(static_cast<std::int32_t>(row_begin + i));
+    }
+    slices_.push_back({.row_begin = static_cast<int>(row_begin),
+                       .n_rows = static_cast<int>(slice.n_rows),
+                       .position = position,
+                       .n_source = s.state.n_source(),
+                       .rope_length = options_.fixed_rope_length ? s.max_ids : 0,
+                       .tables = s.state.tables()});
+  }
+  if (!token_types_.empty()) token_types_.resize(tokens_.size(), 0);
+  plan_.tokens = tokens_;
+  plan_.slices = slices_;
+  plan_.encode = choice_.encode;
+  plan_.token_types = token_types_;
+  plan_.output_rows = output_rows_;
+  const bool has_outputs = !output_rows_.empty();
+  plan_.logits = has_outputs && choice_.kind == OutputKind::logits ? logits_.at<float>(0) : nullptr;
+  plan_.last_hidden = has_outputs && choice_.kind == OutputKind::hidden ? hidden_.at<float>(0) : nullptr;
+  plan_.on_hidden = on_hidden;
+}
+
+bool EngineCore::step() {
+  adopt_longer_prefixes();
+  build_views();
+  Memory memory(*this);
+  choose_step(views_, options_.limits, memory, choice_);
+  const bool has_refused = std::any_of(sequences_.begin(), sequences_.end(), [](const auto& s) { return s->finished; });
+  if (choice_.slices.empty()) {
+    forget_finished();
+    return has_refused;
+  }
+  build_plan();
+  try {
+    runner_->run(plan_);
+  } catch (...) {
+    fail_step(std::current_exception());
+    forget_finished();
+    return true;
+  }
+  ++counters_.n_steps;
+  counters_.n_rows += tokens_.size();
+  commit_step();
+  forget_finished();
+  return true;
+}
+
+void EngineCore::commit_step() {
+  if (choice_.encode) {
+    for (const StepSlice& slice : choice_.slices) sequences_[slice.index]->source_done = true;
+    return;
+  }
+  const std::int64_t width = choice_.kind == OutputKind::logits ? options_.n_vocab : options_.n_embd;
+  float* outputs = choice_.kind == OutputKind::logits ? plan_.logits : plan_.last_hidden;
+  for (const StepSlice& slice : choice_.slices) {
+    commit(*sequences_[slice.index], slice, outputs);
+    if (outputs != nullptr) outputs += slice.n_outputs * width;
+  }
+}
+
+void EngineCore::commit(Sequence& s, const StepSlice& slice, float* outputs) {
+  const std::int64_t n_before = s.state.size(), n_evaluated = n_before + slice.n_rows;
+  Advance next{.n_valid = n_evaluated, .outputs_from = s.outputs_from, .n_guesses = s.n_guesses};
+  if (slice.n_outputs > 0) {
+    next = s.client->advance({.position = n_evaluated - slice.n_outputs,
+                              .n_rows = slice.n_outputs,
+                              .width = s.kind == OutputKind::logits ? options_.n_vocab : options_.n_embd,
+                              .data = outputs},
+                             s.ids);
+  }
+  s.outputs_from = next.outputs_from;
+  s.n_guesses = next.n_guesses;
+  s.finished = next.done && !s.held;
+  s.state.advance(std::min(next.n_valid, n_evaluated) - n_before);
+  if (recurrent_ && next.n_valid < n_evaluated) {
+    s.state.clear();  // a record cannot go back; it is computed again
+    s.running = false;
+  }
+  s.state.unreserve();
+  remember_prompt(s);
+  s.state.drop_passed();
+}
+
+void EngineCore::remember_prompt(Sequence& s) {
+  if (!sharing_) return;
+  const std::int64_t n = s.state.size(), block = pool_.block_tokens();
+  if (recurrent_) {
+    if (n != s.checkpoints[0] && n != s.checkpoints[1]) return;
+    if (n == 0) return;
+    tree_.make_room(state_bytes(pool_, n, n, 0, 0));
+    tree_.insert(std::span(s.ids).first(static_cast<std::size_t>(n)), s.state, true);
+    return;
+  }
+  if (n > s.n_prompt || n < block) return;
+  tree_.insert(std::span(s.ids).first(static_cast<std::size_t>(n / block * block)), s.state, false);
+}
+
+void EngineCore::remember_all(Sequence& s, bool checkpoint) {
+  if (!sharing_ || s.state.size() == 0 || (recurrent_ && !checkpoint)) return;
+  const std::int64_t n = s.state.size();
+  if (recurrent_) tree_.make_room(state_bytes(pool_, n, n, 0, 0));
+  tree_.insert(std::span(s.ids).first(static_cast<std::size_t>(n)), s.state, checkpoint);
+}
+
+void EngineCore::fail(Sequence& s, const std::exception_ptr& error) {
+  s.client->fail(error);
+  s.finished = !s.held;
+}
+
+void EngineCore::fail_step(const std::exception_ptr& error) {
+  for (const StepSlice& slice : choice_.slices) {
+    Sequence& s = *sequences_[slice.index];
+    s.state.unreserve();
+    if (recurrent_) {
+      s.state.clear();
+      s.running = false;
+      s.source_done = false;
+    }
+    fail(s, error);
+  }
+}
+
+void EngineCore::forget_finished() {
+  for (const std::unique_ptr<Sequence>& s : sequences_) {
+    if (s->finished) remember_all(*s, true);
+  }
+  std::erase_if(sequences_, [](const std::unique_ptr<Sequence>& s) { return s->finished; });
+}
+
+std::string EngineCore::check() const {
+  PoolSnapshot snapshot = snapshot_of(pool_);
+  for (const std::unique_ptr<Sequence>& s : sequences_) add_holders(snapshot, s->state);
+  tree_.each_held(
+      [&](int group, const std::byte* block) { snapshot.groups[static_cast<std::size_t>(group)].uses[block]++; });
+  return find_violation(snapshot);
+}
+
+}  // namespace llm::engine
