@@ -27,13 +27,13 @@ class StepRunner {
 };
 
 struct CoreOptions {
-  std::vector<StateGroup> groups;
+  std::vector<StateGroup> groups = {};
   int block_tokens = 64;
   std::uint64_t state_bytes = 0;  // budget of the pool
   std::int64_t n_context = 0;     // longest sequence
   std::int64_t n_source = 0;      // longest source of an encoder-decoder
   std::int64_t n_vocab = 0, n_embd = 0;
-  StepLimits limits;
+  StepLimits limits = {};
   bool share_prefixes = true;
   bool fixed_rope_length = false;  // steps are told the length that a sequence may get
 };
@@ -70,14 +70,14 @@ class SequenceClient {
 };
 
 struct SequenceOptions {
-  std::vector<TokenId> ids;
-  std::vector<TokenId> source;  // encoder-decoders
-  std::int64_t max_ids = 0;     // most ids it can have; what it may never pass
+  std::vector<TokenId> ids = {};
+  std::vector<TokenId> source = {};  // encoder-decoders
+  std::int64_t max_ids = 0;          // most ids it can have; what it may never pass
   std::int64_t outputs_from = 0;
   OutputKind kind = OutputKind::logits;
-  bool whole = false;                     // all ids in one step
-  bool held = false;                      // stays, with its state, when it has nothing to do and when a step fails
-  std::vector<std::int32_t> token_types;  // [ids] or empty
+  bool whole = false;                          // all ids in one step
+  bool held = false;                           // stays, with its state, when it has nothing to do and when a step fails
+  std::vector<std::int32_t> token_types = {};  // [ids] or empty
 };
 
 // Runs many sequences over one model, step by step. One thread at a time. Steps allocate nothing.

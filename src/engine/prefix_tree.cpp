@@ -217,14 +217,17 @@ bool PrefixTree::frees_memory(const Node& node) const {
 }
 
 bool PrefixTree::make_room(std::uint64_t bytes) {
-  auto at = lru_.end();
-  while (pool_->free_bytes() < bytes && at != lru_.begin()) {
-    Node* node = *--at;
-    // What sequences hold as well would free nothing.
-    if (!node->children.empty() || !frees_memory(*node)) continue;
-    const auto next = std::next(at);
-    remove(node);
-    at = next;
+  if (bytes > pool_->budget_bytes()) return false;
+  // What sequences hold as well frees nothing by itself, but its parents' blocks may be behind a window.
+  for (const bool also_shared : {false, true}) {
+    auto at = lru_.end();
+    while (pool_->free_bytes() < bytes && at != lru_.begin()) {
+      Node* node = *--at;
+      if (!node->children.empty() || (!also_shared && !frees_memory(*node))) continue;
+      const auto next = std::next(at);
+      remove(node);
+      at = next;
+    }
   }
   return pool_->free_bytes() >= bytes;
 }

@@ -186,6 +186,10 @@ void SequenceState::clear() {
 }
 
 bool SequenceState::fork(const SequenceState& other) {
+  if (other.size_ == 0 && other.n_source_ == 0) {
+    clear();
+    return true;
+  }
   const bool fits = assemble(
       other.size_, [&](int g, std::size_t i) { return other.block(g, i); }, [&](int g) { return other.block(g, 0); });
   if (!fits) {

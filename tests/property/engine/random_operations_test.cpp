@@ -161,12 +161,16 @@ TEST_P(RandomOperations, StateIsThatOfTheIds) {
   const std::uint64_t seed = 20'260 + kind;
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   RecordProperty("seed", static_cast<int>(seed));
-  Operations(kinds[kind], seed).run(200'000);
+  Operations(kinds[kind], seed).run(1'000'000);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, RandomOperations, ::testing::Range(0, 5));
 
-// Requests that come, go and are cancelled at random over a pool that is too small for them.
+// Requests that come, go and are cancelled at random over a pool that is too small for them: little more than what the
+// longest one needs. Records alone are taken when a sequence begins, so there nothing has to be given back.
+constexpr std::uint64_t small_pool_pages[] = {20, 26, 14, 22, 3};
+constexpr std::uint64_t least_preempted[] = {100, 100, 100, 100, 0};
+
 class RandomRequests : public ::testing::TestWithParam<int> {};
 
 TEST_P(RandomRequests, EveryAnswerIsThatOfItsPrompt) {
@@ -176,7 +180,7 @@ TEST_P(RandomRequests, EveryAnswerIsThatOfItsPrompt) {
   FakeModel model(kinds[kind]);
   EngineCore core(model, {.groups = model.groups,
                           .block_tokens = 4,
-                          .state_bytes = 40 * page,
+                          .state_bytes = small_pool_pages[kind] * page,
                           .n_context = 64,
                           .n_vocab = model.n_vocab,
                           .n_embd = 1,
@@ -205,7 +209,9 @@ TEST_P(RandomRequests, EveryAnswerIsThatOfItsPrompt) {
     } else {
       core.step();
     }
-    if (i % 50 == 0) ASSERT_EQ(core.check(), "");
+    if (i % 50 == 0) {
+      ASSERT_EQ(core.check(), "");
+    }
     std::erase_if(requests, [&](const Request& r) {
       EXPECT_TRUE(r.client->error == nullptr);
       if (!r.client->ended) return false;
@@ -220,7 +226,7 @@ TEST_P(RandomRequests, EveryAnswerIsThatOfItsPrompt) {
     ASSERT_FALSE(HasFailure());
   }
   EXPECT_GT(n_ended, 1000);
-  EXPECT_GT(core.counters().n_preempted, 100u);
+  EXPECT_GE(core.counters().n_preempted, least_preempted[kind]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, RandomRequests, ::testing::Range(0, 5));

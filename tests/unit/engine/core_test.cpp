@@ -2,27 +2,10 @@
 
 #include <llm/error.hpp>
 #include <memory>
-#include <new>
 #include <random>
 
+#include "allocations.h"
 #include "fake_model.h"
-
-namespace {
-std::size_t n_allocations = 0;
-}
-
-// Counts what this program allocates.
-void* operator new(std::size_t size) {
-  ++n_allocations;
-  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept {
-  std::free(p);
-}
-void operator delete(void* p, std::size_t) noexcept {
-  std::free(p);
-}
 
 namespace llm::engine {
 namespace {
@@ -126,7 +109,9 @@ TEST(EngineCore, AnswersAreTheSameAmongOthersWithAPoolTooSmall) {
         ASSERT_TRUE(clients[i]->ended);
         EXPECT_EQ(clients[i]->answer, rig.expected(prompts[i], 15));
       }
-      if (n_pages == 36 && groups.size() == 3) EXPECT_GT(rig.core.counters().n_preempted, 0u);
+      if (n_pages == 36 && groups.size() == 3) {
+        EXPECT_GT(rig.core.counters().n_preempted, 0u);
+      }
     }
   }
 }
@@ -279,9 +264,9 @@ TEST(EngineCore, StepsAllocateNothing) {
       clients.back()->answer.reserve(300);
     }
     for (int i = 0; i < 10; ++i) rig.core.step();
-    const std::size_t before = n_allocations;
+    const std::size_t before = n_allocations();
     for (int i = 0; i < 100; ++i) rig.core.step();
-    EXPECT_EQ(n_allocations - before, 0u);
+    EXPECT_EQ(n_allocations() - before, 0u);
   }
 }
 
