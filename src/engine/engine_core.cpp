@@ -52,16 +52,15 @@ class EngineCore::Memory : public StepMemory {
 
   std::int64_t admit(std::size_t index) override {
     Sequence& sequence = *core_.sequences_[index];
-    std::int64_t n_cached = 0;
-    if (core_.sharing_) n_cached = resume(sequence);
-    const std::int64_t n_source = static_cast<std::int64_t>(sequence.source.size());
-    // One position more than is known: room for a first answer.
-    const std::int64_t n = std::min(sequence.n_ids() + 1, sequence.max_ids);
-    const std::uint64_t bytes = state_bytes(core_.pool_, n_cached, n, n_source, core_.options_.limits.chunk);
-    if (!core_.tree_.make_room(bytes) || (n_source > 0 && !sequence.state.reserve_source(n_source))) {
+    std::int64_t n_cached = core_.sharing_ ? resume(sequence) : 0;
+    if (!has_room(sequence, n_cached)) {
+      // What it took over also takes room.
       sequence.state.clear();
-      return -1;
+      n_cached = 0;
+      if (!has_room(sequence, 0)) return -1;
     }
+    const auto n_source = static_cast<std::int64_t>(sequence.source.size());
+    if (n_source > 0 && !sequence.state.reserve_source(n_source)) return -1;
     sequence.running = true;
     if (!sequence.has_begun) {
       sequence.has_begun = true;
@@ -100,6 +99,13 @@ class EngineCore::Memory : public StepMemory {
   }
 
  private:
+  bool has_room(const Sequence& sequence, std::int64_t n_cached) {
+    // One position more than is known: room for a first answer.
+    const std::int64_t n = std::min(sequence.n_ids() + 1, sequence.max_ids);
+    return core_.tree_.make_room(state_bytes(
+        core_.pool_, n_cached, n, static_cast<std::int64_t>(sequence.source.size()), core_.options_.limits.chunk));
+  }
+
   std::int64_t resume(Sequence& sequence) {
     // The first id whose results are wanted has to be evaluated.
     const std::int64_t limit = std::min(sequence.outputs_from, sequence.n_ids() - 1);

@@ -25,7 +25,10 @@ std::uint64_t state_bytes(std::span<const StateGroup> groups, int block_tokens, 
     if (group.kind == StateKind::per_token) {
       count = blocks(n) - blocks(n_done) + (n_done % block_tokens != 0 ? 1 : 0);
       // Behind a window blocks come back; its first and last block may be cut.
-      if (group.window > 0) count = std::min(count, blocks(group.window + chunk) + 2);
+      if (group.window > 0) {
+        const std::uint64_t most = blocks(group.window + chunk) + 2;
+        count = std::min(count, most - std::min(blocks(n_done), blocks(group.window)));
+      }
     }
     bytes += count * StatePool::block_bytes(group, block_tokens);
   }
