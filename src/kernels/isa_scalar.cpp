@@ -12,8 +12,15 @@ namespace {
 
 #include "kernels/simd_portable.inl"
 #include "kernels/simd_portable_int.inl"
-
-#include "kernels/generic.inl"
+// The kernels, written once over the wrapper.
+#include "kernels/encode.inl"
+#include "kernels/matmul_float.inl"
+#include "kernels/matmul_int8.inl"
+#include "kernels/math.inl"
+#include "kernels/rows.inl"
+#include "kernels/attention.inl"
+#include "kernels/scan.inl"
+#include "kernels/table.inl"
 
 }  // namespace
 

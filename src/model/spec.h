@@ -158,7 +158,7 @@ struct Rwkv {
   int inner = 0;
 };
 
-using MixerSpec = std::variant<Attention, LatentAttention, Mamba, Mamba2, GatedDelta, ShortConv, RecurrentUnit, Rwkv>;
+using MixerSpec = std::variant<Attention>;
 
 struct Mlp {
   int width = 0;
@@ -188,7 +188,7 @@ struct ChannelMix {
   int width = 0;
 };
 
-using FeedForward = std::variant<std::monostate, Mlp, Experts, ChannelMix>;
+using FeedForward = std::variant<std::monostate, Mlp, Experts>;
 
 struct Layer {
   std::optional<Norm> pre_mixer = {};    // of the mixers' input
@@ -224,7 +224,6 @@ struct Embedding {
   int n_positions = 0;  // rows of the learned table
   int n_token_types = 0;
   std::optional<Norm> norm = {};
-  bool norm_before_positions = false;
   bool project_before_positions = false;
   Presence project_bias = Presence::no;
 };

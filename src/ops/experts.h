@@ -40,15 +40,16 @@ ExpertChoice route(const Context& c, Rows logits, const Router& router, std::byt
 
 std::size_t route_scratch_bytes(int n_experts);
 
-// Matrices of all experts, equally far apart.
+// Matrices of all experts, equally far apart or each where it lies.
 struct ExpertMatrices {
   WeightMatrix first = {};
-  std::int64_t stride_bytes = 0;  // from an expert to the next
-  const float* bias = nullptr;    // [n_experts, bias_stride] or null
+  std::int64_t stride_bytes = 0;           // from an expert to the next
+  const std::byte* const* each = nullptr;  // [n_experts] or null
+  const float* bias = nullptr;             // [n_experts, bias_stride] or null
   std::int64_t bias_stride = 0;
 
   WeightMatrix matrix(std::int64_t expert) const {
-    return {first.data + expert * stride_bytes, first.type, first.n_out, first.n_in};
+    return {each != nullptr ? each[expert] : first.data + expert * stride_bytes, first.type, first.n_out, first.n_in};
   }
 };
 

@@ -10,7 +10,8 @@ namespace llm::ops {
 
 using kernels::ActFormat;
 using kernels::Activation;
-using kernels::n_act_formats;
+
+inline constexpr std::size_t n_act_formats = 2;  // values of ActFormat
 
 // Which packed forms of a row the matrices that will read it need.
 class InputFormats {
@@ -18,6 +19,7 @@ class InputFormats {
   InputFormats() = default;
   InputFormats(const Context& c, std::initializer_list<const WeightMatrix*> readers);
   void add(const Context& c, const WeightMatrix& reader);
+  void add(const InputFormats& other) { mask_ |= other.mask_; }
   bool needs(ActFormat format) const { return (mask_ >> static_cast<int>(format) & 1u) != 0; }
   bool empty() const { return mask_ == 0; }
 

@@ -1,0 +1,113 @@
+#ifndef MODEL_BINDER_H
+#define MODEL_BINDER_H
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/arena.h"
+#include "model/family.h"
+#include "model/hyper.h"
+#include "ops/ops.h"
+
+namespace llm::model {
+
+struct Linear {
+  ops::WeightMatrix weight = {};
+  const float* bias = nullptr;
+
+  explicit operator bool() const { return weight.n_out != 0; }
+  Linear rows(std::int64_t begin, std::int64_t count) const {
+    return {weight.data != nullptr ? weight.rows(begin, count)
+                                   : ops::WeightMatrix{nullptr, weight.type, count, weight.n_in},
+            bias != nullptr ? bias + begin : nullptr};
+  }
+};
+
+// Finds tensors under the names of the file's format, checks their shapes, and converts what products cannot read as it
+// lies. Every tensor asked for counts as used. From the header alone (no data) all checks are made, and pointers to
+// converted numbers are null.
+class Binder {
+ public:
+  Binder(const Hyper& hyper, const Family& family, bool header_only);
+
+  // Where names are looked up from now on: a stack's own tensors (layer -1) or those of one layer.
+  void enter(const Stack& stack, int layer);
+  const Hyper& hyper() const { return hyper_; }
+  bool header_only() const { return header_only_; }
+
+  bool has(std::string_view name) const;       // canonical, with ".weight" or ".bias"
+  bool numbered(std::string_view name) const;  // one tensor for each expert or head
+
+  // n_out x n_in in the file's type. A Presence of no gives an empty one and leaves the tensor unused.
+  ops::WeightMatrix matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in,
+                           Presence presence = Presence::yes);
+  // Rows of the file's matrix in another order, copied: row i of the result is row order[i].
+  ops::WeightMatrix reordered(std::string_view name, std::int64_t n_out, std::int64_t n_in,
+                              const std::vector<std::int64_t>& order);
+  Linear linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias = Presence::no);
+  // Floats of any shape with these extents (slowest first, ones left out), converted to F32.
+  const float* floats(std::string_view name, std::initializer_list<std::int64_t> shape,
+                      Presence presence = Presence::yes);
+  // Numbers order[0], order[1] ... of a tensor of n numbers (or of this shape).
+  const float* reordered_floats(std::string_view name, std::int64_t n, const std::vector<std::int64_t>& order,
+                                Presence presence = Presence::yes, std::initializer_list<std::int64_t> shape = {});
+  // Vectors "name" with {} = 0 ... n - 1, side by side.
+  const float* floats_each(std::string_view name, int n, std::int64_t width);
+  ops::Norm norm(const Norm& norm, std::string_view name, std::int64_t width);
+
+  // Matrices of all experts: stacked in one tensor [count, n_out, n_in] or one tensor an expert.
+  ops::ExpertMatrices experts(std::string_view name, int count, std::int64_t n_out, std::int64_t n_in);
+  // Columns [begin, begin + n_out) of every expert's stacked rows (a fused tensor [count, n_total, n_in]).
+  ops::ExpertMatrices expert_rows(std::string_view name, int count, std::int64_t n_total, std::int64_t begin,
+                                  std::int64_t n_out, std::int64_t n_in);
+  // A fused tensor [count, n_in, n_total] (input-major), or its MXFP4 form NAME_blocks [count, n_total, n_in / 32, 16]
+  // and NAME_scales: columns begin, begin + step, ... as matrices [n_out, n_in].
+  ops::ExpertMatrices expert_columns(std::string_view name, int count, std::int64_t n_total, std::int64_t begin,
+                                     std::int64_t step, std::int64_t n_out, std::int64_t n_in);
+
+  // Memory of the model; bytes are counted from the header too (null then).
+  std::byte* allocate(std::size_t bytes);
+  float* allocate_floats(std::size_t count) { return reinterpret_cast<float*>(allocate(count * sizeof(float))); }
+
+  // The tensor that a canonical name means here, marked as used, and its shape checked; null if it is absent.
+  const formats::TensorView* view(std::string_view name, std::initializer_list<std::int64_t> shape, Presence presence);
+  std::string file_name(std::string_view name) const;  // as the file calls it, for messages
+  [[noreturn]] void fail(std::string_view name, const std::string& found, const std::string& expected) const;
+  // All numbers of a tensor as floats.
+  std::vector<float> decode(const formats::TensorView& tensor) const;
+
+  std::int64_t n_parameters() const { return n_parameters_; }
+  std::uint64_t converted_bytes() const { return converted_bytes_; }
+  std::vector<std::string> unused_tensors() const;
+  std::vector<Arena> take_memory() { return std::move(memory_); }
+
+ private:
+  std::string actual_name(std::string_view name, int number = -1) const;
+  const TensorRule* rule_for(std::string_view name) const;
+  void mark(const formats::TensorView& tensor);
+  const formats::TensorView* find(std::string_view name, int number = -1) const;
+  const Naming& naming() const { return encoder_ ? family_.encoder_naming : family_.naming; }
+
+  const Hyper& hyper_;
+  const formats::WeightsFile& file_;
+  const Family& family_;
+  bool header_only_;
+  std::string gguf_scope_;
+  std::string hf_base_[2];  // prefix of each stack, as found: [0] decoder, [1] encoder
+  std::string hf_layer_;
+  int layer_ = -1;
+  bool encoder_ = false;
+  std::set<std::string_view> used_;
+  std::vector<Arena> memory_;
+  std::uint64_t converted_bytes_ = 0;
+  std::int64_t n_parameters_ = 0;
+};
+
+}  // namespace llm::model
+
+#endif

@@ -1,0 +1,32 @@
+#include "model/families/families.h"
+
+namespace llm::model {
+namespace {
+
+Norm norm(const Hyper& h) {
+  return rms_norm(h, 1e-6);
+}
+
+Layer layer(const Hyper& h, int i) {
+  // The converter reorders the rows of q and k so that rotary pairs are neighbours; llama2.c files have them so.
+  const bool adjacent = h.flag_or({"", {"rope_interleave"}}, false);
+  Attention a = attention(
+      h, i, {.gguf_pairing = RopePairing::adjacent, .pairing = adjacent ? RopePairing::adjacent : RopePairing::halves});
+  if (h.architecture() == "mistral") {
+    set_window(a, h.is_null(keys::window) ? 0 : h.integer_or(keys::window, 4096, 0));
+  }
+  Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h)};
+  l.ffn = mlp(h, i, activation(h, Activation::silu));
+  return l;
+}
+
+}  // namespace
+
+const Family llama_family{.name = "llama",
+                          .gguf = {"llama"},
+                          .hugging_face = {"llama", "mistral"},
+                          .special = "the plain decoder: RMS norm, grouped queries, rotary positions, gated silu",
+                          .norm = norm,
+                          .layer = layer};
+
+}  // namespace llm::model

@@ -1,0 +1,74 @@
+#ifndef MODEL_FAMILY_H
+#define MODEL_FAMILY_H
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "model/hyper.h"
+#include "model/spec.h"
+
+namespace llm::model {
+
+// A tensor's name in this project (that of GGUF files, without "blk.N." and ".weight") and in a file.
+struct TensorName {
+  std::string_view canonical;
+  // Hugging Face: after the stack's prefix and, in layers, the layer's; "^" before it: the whole name. "{}" is the
+  // number of the expert or head. Canonical names with ".bias" or ".weight" stand for that tensor alone.
+  std::string_view actual;
+};
+
+// How tensors of one stack are called in Hugging Face folders.
+struct Naming {
+  // Prefixes that folders use before all names of the body; the first with which the token embedding is found.
+  std::vector<std::string_view> prefixes = {"model.", ""};
+  std::string_view layer = "layers.{}.";
+  std::vector<TensorName> names = {};  // besides the common ones (naming.cpp)
+};
+
+// How stored numbers differ from what the forward pass reads (Hugging Face only; GGUF converters did it already).
+enum class Adapt : std::uint8_t {
+  plus_one,      // norm weights stored as w - 1
+  negative_exp,  // A_log -> -exp(A_log)
+  transpose,     // matrices stored [in, out]
+};
+struct TensorRule {
+  std::string_view canonical;  // with ".weight"; "*" at the beginning matches any beginning
+  Adapt adapt = Adapt::plus_one;
+};
+
+// A family: where its models are recognised, what its class assumes for absent keys, how its tensors are called, and
+// one pure function from hyper-parameters to a layer.
+struct Family {
+  std::string_view name;
+  std::vector<std::string_view> gguf = {};          // general.architecture
+  std::vector<std::string_view> hugging_face = {};  // model_type
+  std::string_view special = {};                    // for docs/models.md: what is unlike the plain decoder
+
+  // Values for keys that are absent from config.json.
+  struct Defaults {
+    bool tied = false;
+  } defaults = {};
+
+  ModelKind kind = ModelKind::decoder;
+  Norm (*norm)(const Hyper&) = nullptr;         // of the final norm; null: none
+  Layer (*layer)(const Hyper&, int) = nullptr;  // decoder's (or only stack's) layer i
+  void (*finish)(const Hyper&, ModelSpec&) = nullptr;
+
+  Naming naming = {};
+  Naming encoder_naming = {};               // encoder-decoder
+  std::vector<TensorName> gguf_names = {};  // where GGUF files of this architecture use other names
+  std::vector<TensorRule> rules = {};
+};
+
+// All families, in the order of docs/models.md.
+std::span<const Family* const> families();
+// Error(model) naming the architecture if there is none.
+const Family& find_family(const Hyper& hyper);
+
+// Metadata to values; no tensor is looked at. Throws Error(model).
+ModelSpec resolve(const Hyper& hyper, const Family& family);
+
+}  // namespace llm::model
+
+#endif

@@ -1,0 +1,58 @@
+#ifndef MODEL_PARTS_H
+#define MODEL_PARTS_H
+
+#include <string_view>
+
+#include "model/hyper.h"
+#include "model/spec.h"
+
+// Neutral pieces that families put together. Nothing here knows a family.
+
+namespace llm::model {
+
+// The file's epsilon; `otherwise` where config.json does not name it (GGUF files must).
+Norm rms_norm(const Hyper& h, double otherwise);
+Norm layer_norm(const Hyper& h, double otherwise, Presence bias = Presence::yes);
+
+// The activation that config.json names; GGUF files of most architectures cannot, then `otherwise`. Refuses others by
+// name. Names that mean the exact gelu mean `gelu` here.
+Activation activation(const Hyper& h, Activation otherwise, Activation gelu = Activation::gelu_erf);
+Activation activation_named(const Hyper& h, const Key& key, std::string_view name,
+                            Activation gelu = Activation::gelu_erf);
+
+// yes or no by a key of config.json; GGUF: if the tensor is there.
+Presence by_key(const Hyper& h, const Key& key, bool otherwise);
+// GGUF: if the tensor is there; Hugging Face: as given.
+Presence if_gguf_else(const Hyper& h, bool there);
+
+// Rotation of `dims` entries. layer_type: "full_attention", "sliding_attention" where config.json tells them apart.
+Rope rope(const Hyper& h, int dims, double default_base, std::string_view layer_type = "full_attention");
+
+struct AttentionDefaults {
+  double rope_base = 10'000;
+  int head_dim = 0;  // 0: n_embd / n_head
+  double rope_fraction = 1;
+  bool has_rope = true;
+  RopePairing gguf_pairing = RopePairing::halves;
+  RopePairing pairing = RopePairing::halves;  // of Hugging Face folders
+  std::string_view layer_type = "full_attention";
+};
+// Heads, widths, rotation, biases (attention_bias) as the file says for layer i.
+Attention attention(const Hyper& h, int i, const AttentionDefaults& defaults = {});
+
+Mlp mlp(const Hyper& h, int i, Activation act, bool gated = true);
+
+// Layer i has a window by layer_types of config.json; nullopt if there is no such list.
+std::optional<bool> windowed_by_type(const Hyper& h, int i);
+// GGUF: attention.sliding_window_pattern, a number n (every n-th layer is full) or one flag a layer.
+bool windowed_by_pattern(const Hyper& h, int i, int default_period);
+void set_window(Attention& a, std::int64_t window);
+// Qwen: with use_sliding_window, from layer max_window_layers on or as layer_types says.
+void set_late_window(const Hyper& h, Attention& a, int i);
+
+int n_vocab(const Hyper& h);
+std::vector<float> alibi_slopes(int n_head);
+
+}  // namespace llm::model
+
+#endif

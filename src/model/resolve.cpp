@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+
+#include <llm/error.hpp>
+
+#include "formats/quote.h"
+#include "model/family.h"
+#include "model/parts.h"
+
+namespace llm::model {
+namespace {
+
+Pooling pooling_of(const Hyper& h) {
+  switch (h.integer(keys::pooling, 0, 4)) {
+    case 1:
+      return Pooling::mean;
+    case 2:
+      return Pooling::cls;
+    case 3:
+      return Pooling::last;
+    case 4:
+      return Pooling::rank;
+    default:
+      return Pooling::none;
+  }
+}
+
+// Folders hold weights as they are or as MXFP4; other schemes pack them in ways of their own.
+void check_quantization(const Hyper& h) {
+  if (h.gguf()) return;
+  const Key method{"", {"quantization_config.quant_method"}};
+  if (!h.has({"", {"quantization_config"}})) return;
+  const std::string name = h.text_or(method, "unknown");
+  if (name != "mxfp4") h.fail(method, formats::quote(name), "mxfp4 or no quantization_config");
+  h.use({"", {"quantization_config.modules_to_not_convert"}});
+}
+
+}  // namespace
+
+const Family& find_family(const Hyper& h) {
+  const std::string& name = h.architecture();
+  for (const Family* family : families()) {
+    const auto& names = h.gguf() ? family->gguf : family->hugging_face;
+    for (const std::string_view known : names) {
+      if (known == name) return *family;
+    }
+  }
+  throw Error(ErrorCode::model,
+              fmt::format("{}: {} {}, expected a known architecture (docs/models.md lists them)", h.file().path(),
+                          h.gguf() ? "general.architecture" : "model_type", formats::quote(name)));
+}
+
+ModelSpec resolve(const Hyper& h, const Family& family) {
+  ModelSpec m;
+  m.family = std::string(family.name);
+  m.architecture = h.architecture();
+  m.kind = family.kind;
+  check_quantization(h);
+  m.n_embd = static_cast<int>(h.integer(keys::n_embd, 1, 1 << 20));
+  m.n_vocab = n_vocab(h);
+  m.n_vocab_source = m.n_vocab;
+  m.n_context_train = h.gguf() ? h.integer(keys::n_context, 1) : h.integer_or(keys::n_context, 2048, 1);
+  m.n_layer = h.n_layer();
+  if (family.kind == ModelKind::encoder) m.head.exists = false;
+  m.head.tied =
+      h.gguf() ? h.file().find_tensor("output.weight") == nullptr : h.flag_or(keys::tied, family.defaults.tied);
+  if (h.has(keys::pooling)) {
+    m.pooling = pooling_of(h);
+    m.pooling_known = true;
+  }
+  if (family.norm != nullptr) m.decoder.final_norm = family.norm(h);
+  for (int i = 0; i < h.n_layer(); ++i) m.decoder.layers.push_back(family.layer(h, i));
+  if (family.finish != nullptr) family.finish(h, m);
+  for (const Layer& layer : m.decoder.layers) {
+    for (const MixerSpec& mixer : layer.mixers) {
+      if (const Attention* a = std::get_if<Attention>(&mixer); a != nullptr && m.n_head == 0) {
+        m.n_head = a->n_head;
+        m.n_head_kv = a->n_head_kv;
+      }
+    }
+  }
+  return m;
+}
+
+}  // namespace llm::model
