@@ -7,8 +7,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     list(APPEND avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
   function(llm_isa name)
+    # Nothing in them throws; without exceptions no weak reference to the unwinder's data remains either.
     set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/kernels/isa_${name}.cpp
-                                PROPERTIES COMPILE_OPTIONS "${ARGN}")
+                                PROPERTIES COMPILE_OPTIONS "${ARGN};-fno-exceptions")
   endfunction()
   llm_isa(avx2 ${avx2})
   llm_isa(avxvnni ${avx2} -mavxvnni)

@@ -16,15 +16,8 @@ namespace {
 
 #include "kernels/simd_avx512.inl"
 #include "kernels/simd_avx512_int.inl"
-// The kernels, written once over the wrapper.
-#include "kernels/encode.inl"
-#include "kernels/matmul_float.inl"
-#include "kernels/matmul_int8.inl"
-#include "kernels/math.inl"
-#include "kernels/rows.inl"
-#include "kernels/attention.inl"
-#include "kernels/scan.inl"
-#include "kernels/table.inl"
+
+#include "kernels/generic.inl"
 
 }  // namespace
 

@@ -20,9 +20,11 @@ namespace llm::kernels {
 
 // How a row of activations is stored for a product with weights.
 enum class ActFormat : std::uint8_t {
-  f32,    // as it is
-  i8_32,  // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
+  f32,     // as it is
+  i8_32,   // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
+  bf16x2,  // as the sum of two bfloat16 numbers (16 bits), for machines with tiles; layout private to the kernels
 };
+inline constexpr std::size_t n_act_formats = 3;
 
 // out[t * out_stride + r] = sum_k weight[r][k] * act[t][k]  for r in [row_begin, row_end), t in [0, n_tokens)
 struct MatmulTask {

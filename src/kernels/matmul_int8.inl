@@ -9,7 +9,7 @@
 #include "kernels/quant_types.inl"
 
 // A packed row of activations: n_cols codes, then per group of 32 columns the scale, the sum of the codes, the sums of
-// both halves (whole numbers as floats), and the three sums times -128 as integers. Padded to 64 bytes.
+// both halves (whole numbers as floats), and the three sums times -128 as integers. Padded to whole cache lines.
 struct PackedRow {
   const std::int8_t* codes;
   const float* scale;              // [n_groups]

@@ -4,13 +4,6 @@
 constexpr std::int64_t min_tile_tokens = 8;
 constexpr int tile_tokens = 16;
 
-// 64 bytes as the instruction reads them (Intel SDM, LDTILECFG).
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
-
 // Tiles 0-3: sums [n_tokens][16]; 4, 5: activations [n_tokens][n_columns]; 6, 7: panel [n_columns / 4][16 words].
 inline void configure_int8_tiles(int n_tokens, int n_columns) {
   TileConfig config;

@@ -35,6 +35,11 @@ ActFormat act_format(TensorType type, std::int64_t, bool exact) {
     LLM_INT8_TYPES(LLM_CASE)
 #undef LLM_CASE
     return ActFormat::i8_32;
+#if defined(__AMX_BF16__)
+    case TensorType::F16:
+    case TensorType::BF16:
+      return ActFormat::bf16x2;
+#endif
     default:
       return ActFormat::f32;
   }
@@ -42,18 +47,32 @@ ActFormat act_format(TensorType type, std::int64_t, bool exact) {
 
 std::size_t act_row_bytes(ActFormat format, std::int64_t n_cols) {
   if (format == ActFormat::i8_32) return static_cast<std::size_t>(packed_row_bytes(n_cols));
+#if defined(__AMX_BF16__)
+  if (format == ActFormat::bf16x2) return static_cast<std::size_t>(split_row_bytes(n_cols));
+#else
+  if (format == ActFormat::bf16x2) return 0;
+#endif
   return static_cast<std::size_t>(padded_cols(n_cols)) * sizeof(float);
 }
 
 void pack_act(ActFormat format, const float* x, std::int64_t n_cols, std::byte* out) {
   if (format == ActFormat::i8_32) return pack_act_i8(x, n_cols, out);
+#if defined(__AMX_BF16__)
+  if (format == ActFormat::bf16x2) return pack_act_split(x, n_cols, out);
+#endif
   pack_act_f32(x, n_cols, reinterpret_cast<float*>(out));
 }
 
 std::size_t matmul_scratch_bytes(TensorType type, std::int64_t n_cols) {
-  const std::int64_t for_floats = panel_bytes(n_cols);
-  const std::int64_t for_int8 = int8_scratch_bytes(n_cols, type_row_bytes(type, n_cols));
-  return static_cast<std::size_t>(for_floats > for_int8 ? for_floats : for_int8);
+  std::int64_t bytes = panel_bytes(n_cols);
+  const auto also = [&](std::int64_t other) { bytes = bytes > other ? bytes : other; };
+  if (act_format(type, n_cols, false) == ActFormat::i8_32) {
+    also(int8_scratch_bytes(n_cols, type_row_bytes(type, n_cols)));
+  }
+#if defined(__AMX_BF16__)
+  if (act_format(type, n_cols, false) == ActFormat::bf16x2) also(split_scratch_bytes(n_cols));
+#endif
+  return static_cast<std::size_t>(bytes);
 }
 
 void matmul(const MatmulTask& task) {
@@ -68,6 +87,12 @@ void matmul(const MatmulTask& task) {
         return;
     }
   }
+#if defined(__AMX_BF16__)
+  if (task.format == ActFormat::bf16x2) {
+    if (task.type == TensorType::F16) return matmul_split<SplitF16>(task);
+    return matmul_split<SplitBF16>(task);
+  }
+#endif
   switch (task.type) {
     case TensorType::F32:
       return matmul_float<F32Weights>(task);

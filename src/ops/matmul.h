@@ -10,8 +10,7 @@ namespace llm::ops {
 
 using kernels::ActFormat;
 using kernels::Activation;
-
-inline constexpr std::size_t n_act_formats = 2;  // values of ActFormat
+using kernels::n_act_formats;
 
 // Which packed forms of a row the matrices that will read it need.
 class InputFormats {

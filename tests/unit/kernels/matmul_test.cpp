@@ -179,18 +179,35 @@ TEST(Matmul, EqualsTheProductWithRoundedActivationsInDefaultMode) {
   }
 }
 
+TEST(Matmul, KeepsSixteenBitsOfActivationsWhereTheyBecomeBfloat16Pairs) {
+  for (const KernelTable* table : available_kernels()) {
+    for (const TensorType type : {TensorType::F16, TensorType::BF16}) {
+      const TensorTypeInfo& info = tensor_type_info(type);
+      if (table->act_format(type, 64, false) != ActFormat::bf16x2) continue;
+      for (const std::int64_t n_cols : {1, 31, 64, 100, 512, 513, 576, 1000, 1536}) {
+        const Problem p(info, 37, n_cols, 35);
+        std::vector<float> out(p.expected.size(), NAN);
+        p.run(*table, false, 0, p.n_rows, 0, p.n_tokens, out);
+        for (std::size_t i = 0; i < out.size(); ++i) {
+          ASSERT_NEAR(out[i], p.expected[i], 0x1p-15 * p.magnitude[i]) << n_cols << " output " << i << " seed " << seed;
+        }
+      }
+    }
+  }
+}
+
 TEST(Matmul, GivesTheSameBitsForAnySplitOfRowsAndTokens) {
   for (const KernelTable* table : available_kernels()) {
     for (const TensorTypeInfo& info : all_types()) {
       for (const bool exact : {false, true}) {
-        const std::int64_t n_cols = info.block_elements == 1 ? 83 : 3 * info.block_elements;
-        const Problem p(info, 53, n_cols, 29);
+        const std::int64_t n_cols = info.block_elements == 1 ? 583 : 3 * info.block_elements;
+        const Problem p(info, 53, n_cols, 41);
         std::vector<float> whole(p.expected.size(), NAN);
         p.run(*table, exact, 0, p.n_rows, 0, p.n_tokens, whole);
         std::vector<float> parts(p.expected.size(), NAN);
         std::mt19937 random(seed);
         for (std::int64_t t = 0; t < p.n_tokens;) {
-          const std::int64_t t_end = std::min<std::int64_t>(p.n_tokens, t + 1 + random() % 9);
+          const std::int64_t t_end = std::min<std::int64_t>(p.n_tokens, t + 1 + random() % 21);
           for (std::int64_t r = 0; r < p.n_rows;) {
             const std::int64_t r_end = std::min<std::int64_t>(p.n_rows, r + 1 + random() % 21);
             p.run(*table, exact, r, r_end, t, t_end, parts);

@@ -1,0 +1,26 @@
+// Everything that is written once over the vector wrapper, in the order in which it builds on each other. Included by
+// each isa_*.cpp, after its wrapper. (Blank lines keep the order.)
+
+#include "kernels/encode.inl"
+
+#include "kernels/matmul_float.inl"
+
+#if defined(__AMX_TILE__)
+#include "kernels/tile_config.inl"
+#endif
+
+#if defined(__AMX_BF16__)
+#include "kernels/matmul_bf16_tiles.inl"
+#endif
+
+#include "kernels/matmul_int8.inl"
+
+#include "kernels/math.inl"
+
+#include "kernels/rows.inl"
+
+#include "kernels/attention.inl"
+
+#include "kernels/scan.inl"
+
+#include "kernels/table.inl"
