@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <llm/engine.hpp>
+#include <optional>
+
+#include "api/available_memory.h"
+#include "api/engine_impl.h"
+#include "api/generate_job.h"
+#include "api/read_jobs.h"
+
+namespace llm {
+inline namespace v1 {
+
+namespace {
+
+api::RunOptions resolve_here(const Model::Impl& model, const EngineOptions& options) {
+  api::RunOptions run = api::resolve(*model.model, options, api::available_memory() + model.held_bytes);
+  api::require_memory(run.memory, model.info.name);
+  return run;
+}
+
+}  // namespace
+
+std::string_view to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::context:
+      return "context";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::error:
+      break;
+  }
+  return "error";
+}
+
+Engine::Impl::Impl(const Model& m, const EngineOptions& options)
+    : model(m), run(resolve_here(*m.impl(), options)), runner(*m.impl()->model, run.executor), core(runner, run.core) {}
+
+bool Engine::Impl::can_rewind() const {
+  return std::none_of(run.core.groups.begin(), run.core.groups.end(),
+                      [](const model::StateGroup& group) { return group.kind == model::StateKind::per_sequence; });
+}
+
+Engine::Ticket Engine::Impl::queue(std::unique_ptr<api::Job> job) {
+  const std::lock_guard lock(mutex);
+  job->ticket = ++last_ticket;
+  inbox.push_back(std::move(job));
+  ++n_pending;
+  return last_ticket;
+}
+
+// New jobs become sequences; cancelled ones end.
+void Engine::Impl::take_inbox() {
+  std::vector<std::unique_ptr<api::Job>> jobs;
+  std::vector<Ticket> tickets;
+  {
+    const std::lock_guard lock(mutex);
+    if (inbox.empty() && cancelled.empty()) return;
+    jobs.swap(inbox);
+    tickets.swap(cancelled);
+  }
+  for (std::unique_ptr<api::Job>& job : jobs) {
+    if (!job->ended()) {
+      try {
+        job->sequence_id = core.add(job->sequence(), *job);
+      } catch (...) {
+        job->fail(std::current_exception());
+      }
+    }
+    active.push_back(std::move(job));
+  }
+  for (const Ticket ticket : tickets) {
+    for (const std::unique_ptr<api::Job>& job : active) {
+      if (job->ticket != ticket || job->ended()) continue;
+      if (job->sequence_id != 0) core.remove(job->sequence_id);
+      job->cancel();
+    }
+  }
+}
+
+void Engine::Impl::deliver_ended() {
+  for (std::size_t i = 0; i < active.size();) {
+    if (!active[i]->ended()) {
+      ++i;
+      continue;
+    }
+    const std::unique_ptr<api::Job> job = std::move(active[i]);
+    active.erase(active.begin() + static_cast<std::ptrdiff_t>(i));
+    --n_pending;
+    job->deliver();
+  }
+}
+
+bool Engine::Impl::step() {
+  take_inbox();
+  const bool had_work = !active.empty();
+  core.step();
+  deliver_ended();
+  return had_work;
+}
+
+Engine::Engine(const Model& model, const EngineOptions& options) : impl_(std::make_unique<Impl>(model, options)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Engine::Ticket Engine::submit(Request request, std::function<void(Result)> done) {
+  auto job = std::make_unique<api::GenerateJob>(impl_->model_impl(), std::move(request), impl_->run.engine.n_context,
+                                                impl_->can_rewind(), std::move(done));
+  if (job->is_empty()) job->end_empty();
+  return impl_->queue(std::move(job));
+}
+
+Engine::Ticket Engine::submit_score(std::vector<TokenId> prompt, std::vector<TokenId> completion,
+                                    std::function<void(ScoreResult)> done) {
+  auto job = std::make_unique<api::ScoreJob>(impl_->model_impl(), std::move(prompt), std::move(completion),
+                                             impl_->run.engine.n_context, std::move(done));
+  if (job->is_empty()) job->end_empty();
+  return impl_->queue(std::move(job));
+}
+
+Engine::Ticket Engine::submit_embed(std::vector<TokenId> ids, EmbedOptions options,
+                                    std::function<void(EmbedResult)> done) {
+  return impl_->queue(std::make_unique<api::EmbedJob>(impl_->model_impl(), std::move(ids), std::move(options),
+                                                      impl_->run.engine.n_context, std::move(done)));
+}
+
+void Engine::cancel(Ticket ticket) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->cancelled.push_back(ticket);
+}
+
+bool Engine::step() {
+  return impl_->step();
+}
+std::size_t Engine::n_pending() const {
+  return impl_->n_pending;
+}
+
+Result Engine::generate(Request request) {
+  std::optional<Result> result;
+  submit(std::move(request), [&](Result r) { result = std::move(r); });
+  while (!result) step();
+  return std::move(*result);
+}
+
+ScoreResult Engine::score(const std::vector<TokenId>& prompt, const std::vector<TokenId>& completion) {
+  std::optional<ScoreResult> result;
+  submit_score(prompt, completion, [&](ScoreResult r) { result = std::move(r); });
+  while (!result) step();
+  return std::move(*result);
+}
+
+EmbedResult Engine::embed(const std::vector<TokenId>& ids, const EmbedOptions& options) {
+  std::optional<EmbedResult> result;
+  submit_embed(ids, options, [&](EmbedResult r) { result = std::move(r); });
+  while (!result) step();
+  return std::move(*result);
+}
+
+const EngineOptions& Engine::options() const {
+  return impl_->run.engine;
+}
+MemoryPlan Engine::memory() const {
+  return impl_->run.memory;
+}
+
+}  // namespace v1
+}  // namespace llm

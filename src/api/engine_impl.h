@@ -1,0 +1,61 @@
+#ifndef API_ENGINE_IMPL_H
+#define API_ENGINE_IMPL_H
+
+#include <atomic>
+#include <llm/engine.hpp>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "api/job.h"
+#include "api/model_impl.h"
+#include "api/run_options.h"
+#include "engine/engine_core.h"
+
+namespace llm {
+
+namespace api {
+
+// The executor behind the engine's view of a model.
+class ModelRunner : public engine::StepRunner {
+ public:
+  ModelRunner(const model::Model& model, const model::ExecutorOptions& options) : executor_(model, options) {}
+  void run(const model::StepPlan& plan) override { executor_.forward(plan); }
+
+ private:
+  model::Executor executor_;
+};
+
+}  // namespace api
+
+inline namespace v1 {
+
+struct Engine::Impl {
+  Impl(const Model& m, const EngineOptions& options);
+
+  Ticket queue(std::unique_ptr<api::Job> job);
+  bool step();
+  void take_inbox();
+  void deliver_ended();
+
+  const Model::Impl& model_impl() const { return *model.impl(); }
+  // Whether a sequence may go back by a few positions.
+  bool can_rewind() const;
+
+  Model model;
+  api::RunOptions run;
+  api::ModelRunner runner;
+  engine::EngineCore core;
+  std::vector<std::unique_ptr<api::Job>> active;  // their sequences are in the core
+
+  std::mutex mutex;  // of what follows
+  std::vector<std::unique_ptr<api::Job>> inbox;
+  std::vector<Ticket> cancelled;
+  Ticket last_ticket = 0;
+  std::atomic<std::size_t> n_pending = 0;
+};
+
+}  // namespace v1
+}  // namespace llm
+
+#endif

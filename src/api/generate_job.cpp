@@ -1,0 +1,238 @@
+#include "api/generate_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sampling/logprobs.h"
+
+namespace llm::api {
+namespace {
+
+// Bytes of a text without an unfinished character at its end.
+std::size_t whole_characters(std::string_view text) {
+  for (std::size_t n = 1; n <= 3 && n <= text.size(); ++n) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - n]);
+    if ((byte & 0xc0) == 0x80) continue;
+    const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > n ? text.size() - n : text.size();
+  }
+  return text.size();
+}
+
+void check_ids(const std::vector<TokenId>& ids, std::int64_t n_vocab, const char* name) {
+  for (const TokenId id : ids) {
+    if (id < 0 || id >= n_vocab) {
+      throw Error(ErrorCode::usage, fmt::format("{}: token id {}, expected 0 to {}", name, id, n_vocab - 1));
+    }
+  }
+}
+
+}  // namespace
+
+GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context, bool can_guess,
+                         std::function<void(Result)> done)
+    : model_(&model),
+      request_(std::move(request)),
+      n_context_(n_context),
+      done_(std::move(done)),
+      sampler_(request_.sampling, *model.tokens),
+      stops_(request_.stop) {
+  const model::ModelSpec& spec = model.model->spec();
+  if (!spec.head.exists) {
+    throw Error(ErrorCode::usage, "this model gives embeddings, expected one that generates text");
+  }
+  const bool has_source = spec.kind == model::ModelKind::encoder_decoder;
+  check_ids(request_.prompt, has_source && spec.n_vocab_source > 0 ? spec.n_vocab_source : spec.n_vocab, "prompt");
+  check_ids(request_.decoder_prompt, spec.n_vocab, "decoder prompt");
+  if (!request_.stop.empty() && !model.tokenizer) {
+    throw Error(ErrorCode::usage, "stop strings: this model has no vocabulary, expected one with text");
+  }
+  if (request_.max_tokens < -1) {
+    throw Error(ErrorCode::usage, fmt::format("max tokens: found {}, expected -1 or more", request_.max_tokens));
+  }
+  if (request_.n_logprobs < 0 || request_.lookup < 0) {
+    throw Error(ErrorCode::usage, fmt::format("log-probabilities {}, lookup {}: expected 0 or more",
+                                              request_.n_logprobs, request_.lookup));
+  }
+  if (has_source && request_.decoder_prompt.empty()) {
+    if (spec.decoder_start_token < 0) {
+      throw Error(ErrorCode::usage, "decoder prompt: the model names no start token, expected one in the request");
+    }
+    request_.decoder_prompt = {spec.decoder_start_token};
+  }
+  if (!has_source && !request_.decoder_prompt.empty()) {
+    throw Error(ErrorCode::usage, "decoder prompt: found one, expected none (the model has no encoder)");
+  }
+  const auto n_prompt = static_cast<std::int64_t>(request_.prompt.size());
+  if (n_prompt > n_context_ || (!has_source && n_prompt == n_context_ && request_.max_tokens != 0)) {
+    throw Error(ErrorCode::context,
+                fmt::format("prompt: {} tokens, expected fewer than {} (the context)", n_prompt, n_context_));
+  }
+  if (model.tokenizer) decoder_.emplace(*model.tokenizer, request_.special);
+  if (request_.lookup > 0 && can_guess) lookup_.emplace(request_.lookup);
+  result_.timings.n_prompt = n_prompt;
+  start_ = Clock::now();
+}
+
+engine::SequenceOptions GenerateJob::sequence() {
+  const bool has_source = !request_.decoder_prompt.empty();
+  engine::SequenceOptions options{.ids = has_source ? request_.decoder_prompt : request_.prompt,
+                                  .source = has_source ? request_.prompt : std::vector<TokenId>()};
+  const auto n_ids = static_cast<std::int64_t>(options.ids.size());
+  options.max_ids = request_.max_tokens < 0 ? n_context_ : std::min(n_context_, n_ids + request_.max_tokens);
+  options.outputs_from = n_ids - 1;
+  n_before_ = n_ids;
+  result_.ids.reserve(static_cast<std::size_t>(std::max<std::int64_t>(options.max_ids - n_ids, 0)));
+  return options;
+}
+
+void GenerateJob::began(std::int64_t n_cached) {
+  result_.timings.n_cached = n_cached;
+  start_ = Clock::now();
+}
+
+std::string_view GenerateJob::text_of(TokenId id) {
+  if (!decoder_ || id >= model_->tokenizer->n_vocab()) return {};
+  return decoder_->push(id);
+}
+
+// What decoder and stop strings still hold back becomes text of the token at hand.
+void GenerateJob::flush_text() {
+  if (stops_.found()) return;
+  if (decoder_) {
+    const std::string_view rest = decoder_->finish();
+    token_text_ += stops_.push(rest.substr(0, whole_characters(rest)));
+  }
+  if (!stops_.found()) token_text_ += stops_.finish();
+}
+
+void GenerateJob::end(FinishReason reason) {
+  if (ended_) return;
+  result_.reason = reason;
+  ended_ = true;
+  const Clock::time_point now = Clock::now();
+  if (!has_output_) first_output_ = now;
+  result_.timings.prompt_seconds = std::chrono::duration<double>(first_output_ - start_).count();
+  result_.timings.generate_seconds = std::chrono::duration<double>(now - first_output_).count();
+  result_.timings.n_generated = static_cast<std::int64_t>(result_.ids.size());
+}
+
+void GenerateJob::give(TokenId id, std::string_view text) {
+  result_.text += text;
+  if (!request_.on_token) return;
+  token_.id = id;
+  token_.text = text;
+  if (!request_.on_token(token_)) end(FinishReason::cancelled);
+}
+
+// Takes a token into the answer; n_ids: ids of the sequence with it. False: the answer has ended.
+bool GenerateJob::accept(TokenId id, std::int64_t n_ids) {
+  token_text_.clear();
+  if (!request_.ignore_eos && model_->tokens->is_end_of_generation(id)) {
+    flush_text();
+    if (stops_.found()) {
+      result_.stop_text = *stops_.found();
+    } else {
+      result_.stop_text = model_->tokenizer->token_text(id);
+    }
+    if (!token_text_.empty()) give(id, token_text_);
+    end(FinishReason::stop);
+    return false;
+  }
+  result_.ids.push_back(id);
+  if (request_.n_logprobs > 0) {
+    result_.tokens.push_back(token_);
+    result_.tokens.back().id = id;
+    result_.tokens.back().text = {};
+  }
+  token_text_ += stops_.push(text_of(id));
+  const bool is_last = request_.max_tokens >= 0 && static_cast<std::int64_t>(result_.ids.size()) >= request_.max_tokens;
+  const bool is_full = n_ids >= n_context_;
+  if (is_last || is_full) flush_text();
+  give(id, token_text_);
+  if (stops_.found()) {
+    result_.stop_text = *stops_.found();
+    end(FinishReason::stop);
+  }
+  if (is_last) end(FinishReason::length);
+  if (is_full) end(FinishReason::context);
+  return !ended_;
+}
+
+engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) {
+  if (!has_output_) {
+    has_output_ = true;
+    first_output_ = Clock::now();
+  }
+  std::int64_t n_valid = outputs.position + outputs.n_rows;
+  std::int64_t n_right = 0, n_known = 0;
+  try {
+    for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
+      const std::int64_t position = outputs.position + i + 1;  // of the token to choose
+      const std::span<float> logits = outputs.row(i);
+      // Sampling changes the logits, so what is told about them comes from a copy.
+      std::optional<sampling::LogProbs> logprobs;
+      if (request_.n_logprobs > 0) {
+        raw_.assign(logits.begin(), logits.end());
+        logprobs.emplace(raw_);
+        logprobs->top(static_cast<std::size_t>(request_.n_logprobs), token_.top);
+      }
+      const std::span<const TokenId> history = std::span(ids).first(static_cast<std::size_t>(position));
+      const TokenId id = sampler_.sample(logits, history, request_.sequence_key, position);
+      if (logprobs) token_.logprob = logprobs->of(id);
+      const bool is_guessed =
+          position < static_cast<std::int64_t>(ids.size()) && ids[static_cast<std::size_t>(position)] == id;
+      n_right += is_guessed ? 1 : 0;
+      n_known = position + 1;
+      if (!accept(id, n_known)) {
+        // An end token is no part of the sequence.
+        const bool is_part =
+            !result_.ids.empty() && n_before_ + static_cast<std::int64_t>(result_.ids.size()) == position + 1;
+        ids.resize(static_cast<std::size_t>(position));
+        if (is_part) ids.push_back(id);
+        n_known = static_cast<std::int64_t>(ids.size());
+        n_valid = std::min(n_valid, position + (is_guessed && is_part ? 1 : 0));
+        break;
+      }
+      if (is_guessed) continue;
+      ids.resize(static_cast<std::size_t>(position));
+      ids.push_back(id);
+      n_valid = position;
+      break;
+    }
+  } catch (...) {
+    fail(std::current_exception());
+    return {.n_valid = outputs.position + 1, .outputs_from = outputs.position + 1, .n_guesses = 0, .done = true};
+  }
+  ids.resize(static_cast<std::size_t>(n_known));  // without guesses that this step had no row for
+  const std::int64_t n_ids = n_known;
+  engine::Advance next{.n_valid = n_valid, .outputs_from = n_ids - 1, .n_guesses = 0, .done = ended_};
+  if (ended_ || !lookup_) return next;
+  lookup_->learn(outputs.n_rows - 1, std::min(n_right, outputs.n_rows - 1));
+  lookup_->extend(ids);
+  guesses_.clear();
+  std::int64_t most = n_context_ - n_ids - 1;
+  if (request_.max_tokens >= 0) {
+    most = std::min(most, request_.max_tokens - static_cast<std::int64_t>(result_.ids.size()) - 1);
+  }
+  lookup_->guess(ids, most, guesses_);
+  ids.insert(ids.end(), guesses_.begin(), guesses_.end());
+  next.n_guesses = static_cast<std::int64_t>(guesses_.size());
+  return next;
+}
+
+void GenerateJob::fail(const std::exception_ptr& error) {
+  result_.error = message_of(error);
+  end(FinishReason::error);
+}
+
+void GenerateJob::cancel() {
+  end(FinishReason::cancelled);
+}
+
+void GenerateJob::deliver() {
+  if (done_) done_(std::move(result_));
+}
+
+}  // namespace llm::api

@@ -1,0 +1,70 @@
+#ifndef API_GENERATE_JOB_H
+#define API_GENERATE_JOB_H
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/job.h"
+#include "api/lookup.h"
+#include "api/model_impl.h"
+#include "sampling/sampler.h"
+#include "sampling/stop_strings.h"
+
+namespace llm::api {
+
+// The sampling loop of one request: logits to tokens to text, until something ends it.
+class GenerateJob : public Job {
+ public:
+  // Throws Error(usage | context) for what cannot be run. `can_guess`: guesses may be taken back.
+  GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context, bool can_guess,
+              std::function<void(Result)> done);
+
+  engine::SequenceOptions sequence() override;
+  void cancel() override;
+  void deliver() override;
+
+  engine::Advance advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) override;
+  void fail(const std::exception_ptr& error) override;
+  void began(std::int64_t n_cached) override;
+
+  // For a sequence that goes on: how many ids it has before the answer.
+  void continue_from(std::int64_t n_before) { n_before_ = n_before; }
+  const std::vector<TokenId>& prompt() const { return request_.prompt; }
+  Result take_result() { return std::move(result_); }
+  // Whether the request asks for no token at all: then there is nothing to run.
+  bool is_empty() const { return request_.max_tokens == 0; }
+  void end_empty() { end(FinishReason::length); }
+
+ private:
+  bool accept(TokenId id, std::int64_t n_ids);
+  void give(TokenId id, std::string_view text);
+  std::string_view text_of(TokenId id);
+  void flush_text();
+  void end(FinishReason reason);
+
+  const Model::Impl* model_;
+  Request request_;
+  std::int64_t n_context_;
+  std::function<void(Result)> done_;
+  sampling::Sampler sampler_;
+  sampling::StopStrings stops_;
+  std::optional<IncrementalDecoder> decoder_;
+  std::optional<Lookup> lookup_;
+  std::int64_t n_before_ = 0;
+
+  Result result_;
+  GeneratedToken token_;    // the one at hand
+  std::string token_text_;  // its text
+  std::vector<TokenId> guesses_;
+  std::vector<float> raw_;  // [n_vocab], if log-probabilities are asked for
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_, first_output_;
+  bool has_output_ = false;
+};
+
+}  // namespace llm::api
+
+#endif

@@ -1,0 +1,47 @@
+#ifndef API_MODEL_IMPL_H
+#define API_MODEL_IMPL_H
+
+#include <cstdint>
+#include <llm/model.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/model.h"
+#include "sampling/token_table.h"
+
+namespace llm {
+inline namespace v1 {
+
+struct Model::Impl {
+  std::unique_ptr<model::Model> model;
+  std::optional<Tokenizer> tokenizer;
+  std::unique_ptr<sampling::TokenTable> tokens;
+  std::map<std::string, std::string, std::less<>> chat_templates;  // "" is the default one
+  ModelInfo info;
+  LogSink log;
+  std::uint64_t held_bytes = 0;  // of the weights: private memory that is taken already
+
+  void say(LogLevel level, std::string_view message) const {
+    if (log) log(level, message);
+  }
+};
+
+}  // namespace v1
+
+namespace api {
+
+// Facts of a file: of a bound model, or from metadata alone if nothing here can run it.
+ModelInfo model_info(const model::Model& model);
+ModelInfo model_info(const formats::WeightsFile& file);
+// Chat templates of the file or of its folder, by name.
+std::map<std::string, std::string, std::less<>> chat_templates(const formats::WeightsFile& file);
+// The vocabulary in the file or beside it; nullopt if there is none.
+std::optional<Tokenizer> open_tokenizer(const formats::WeightsFile& file);
+
+}  // namespace api
+}  // namespace llm
+
+#endif

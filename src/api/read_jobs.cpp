@@ -1,0 +1,167 @@
+#include "api/read_jobs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sampling/logprobs.h"
+
+namespace llm::api {
+namespace {
+
+void check_ids(const std::vector<TokenId>& ids, const Model::Impl& model) {
+  const int n_vocab = model.model->spec().n_vocab;
+  for (const TokenId id : ids) {
+    if (id >= 0 && id < n_vocab) continue;
+    throw Error(ErrorCode::usage, fmt::format("token id {}: expected 0 to {}", id, n_vocab - 1));
+  }
+}
+
+void check_length(std::size_t n, std::int64_t n_context) {
+  if (static_cast<std::int64_t>(n) <= n_context) return;
+  throw Error(ErrorCode::context, fmt::format("text: {} tokens, expected at most {} (the context)", n, n_context));
+}
+
+void normalize(std::span<float> values) {
+  double sum = 0;
+  for (const float v : values) sum += static_cast<double>(v) * static_cast<double>(v);
+  if (sum <= 0) return;
+  const double scale = 1 / std::sqrt(sum);
+  for (float& v : values) v = static_cast<float>(static_cast<double>(v) * scale);
+}
+
+}  // namespace
+
+ScoreJob::ScoreJob(const Model::Impl& model, std::vector<TokenId> prompt, std::vector<TokenId> completion,
+                   std::int64_t n_context, std::function<void(ScoreResult)> done)
+    : ids_(std::move(prompt)), first_(std::max<std::size_t>(ids_.size(), 1)), done_(std::move(done)) {
+  ids_.insert(ids_.end(), completion.begin(), completion.end());
+  const model::ModelSpec& spec = model.model->spec();
+  if (!spec.head.exists || spec.kind == model::ModelKind::encoder_decoder) {
+    throw Error(ErrorCode::usage, "scoring: expected a decoder, a model that continues a text");
+  }
+  check_ids(ids_, model);
+  check_length(ids_.size(), n_context);
+}
+
+engine::SequenceOptions ScoreJob::sequence() {
+  // The last token is only compared with.
+  return {.ids = std::vector<TokenId>(ids_.begin(), ids_.end() - 1),
+          .max_ids = static_cast<std::int64_t>(ids_.size()),
+          .outputs_from = static_cast<std::int64_t>(first_) - 1};
+}
+
+engine::Advance ScoreJob::advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) {
+  for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
+    const TokenId id = ids_[static_cast<std::size_t>(outputs.position + i + 1)];
+    const sampling::LogProbs logprobs(outputs.row(i));
+    result_.logprobs.push_back(logprobs.of(id));
+    result_.greedy.push_back(logprobs.best() == id);
+    result_.sum += static_cast<double>(result_.logprobs.back());
+  }
+  const std::int64_t n_done = outputs.position + outputs.n_rows;
+  ended_ = n_done == static_cast<std::int64_t>(ids.size());
+  return {.n_valid = n_done, .outputs_from = n_done, .n_guesses = 0, .done = ended_};
+}
+
+void ScoreJob::fail(const std::exception_ptr& error) {
+  result_.error = message_of(error);
+  ended_ = true;
+}
+
+void ScoreJob::cancel() {
+  result_.error = "cancelled";
+  ended_ = true;
+}
+
+void ScoreJob::deliver() {
+  if (done_) done_(std::move(result_));
+}
+
+EmbedJob::EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, EmbedOptions options, std::int64_t n_context,
+                   std::function<void(EmbedResult)> done)
+    : ids_(std::move(ids)),
+      normalize_(options.normalize),
+      whole_(model.model->spec().needs_whole_sequence()),
+      done_(std::move(done)),
+      sum_(static_cast<std::size_t>(model.model->spec().n_embd)) {
+  const std::string pooling = options.pooling.empty() ? model.info.pooling : options.pooling;
+  if (model.info.is_encoder_decoder) {
+    throw Error(ErrorCode::usage, "embedding: found an encoder-decoder, expected an encoder or a decoder");
+  }
+  if (pooling == "mean") {
+    pooling_ = Pooling::mean;
+  } else if (pooling == "cls") {
+    pooling_ = Pooling::cls;
+  } else if (pooling == "last") {
+    pooling_ = Pooling::last;
+  } else if (pooling == "none") {
+    pooling_ = Pooling::none;
+  } else {
+    throw Error(ErrorCode::usage, fmt::format("pooling: found '{}', expected mean, cls, last or none", pooling));
+  }
+  if (pooling_ == Pooling::cls && !whole_) {
+    throw Error(ErrorCode::usage,
+                "pooling: found 'cls', expected mean, last or none (the first token of this model sees "
+                "nothing of the text)");
+  }
+  if (ids_.empty()) throw Error(ErrorCode::usage, "embedding: found an empty text, expected at least one token");
+  check_ids(ids_, model);
+  check_length(ids_.size(), n_context);
+}
+
+engine::SequenceOptions EmbedJob::sequence() {
+  const auto n = static_cast<std::int64_t>(ids_.size());
+  return {.ids = ids_,
+          .max_ids = n,
+          .outputs_from = pooling_ == Pooling::last ? n - 1 : 0,
+          .kind = engine::OutputKind::hidden,
+          .whole = whole_};
+}
+
+engine::Advance EmbedJob::advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) {
+  const std::int64_t n_done = outputs.position + outputs.n_rows;
+  const auto n = static_cast<std::int64_t>(ids.size());
+  for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
+    const std::span<const float> row = outputs.row(i);
+    const bool is_chosen = (pooling_ == Pooling::cls && outputs.position + i == 0) ||
+                           (pooling_ == Pooling::last && outputs.position + i == n - 1);
+    if (pooling_ == Pooling::none || is_chosen) {
+      result_.values.insert(result_.values.end(), row.begin(), row.end());
+    } else if (pooling_ == Pooling::mean) {
+      for (std::size_t j = 0; j < row.size(); ++j) sum_[j] += static_cast<double>(row[j]);
+    }
+  }
+  ended_ = n_done == n;
+  if (ended_) finish();
+  return {.n_valid = n_done, .outputs_from = n_done, .n_guesses = 0, .done = ended_};
+}
+
+void EmbedJob::finish() {
+  if (pooling_ == Pooling::mean) {
+    const auto n = static_cast<double>(ids_.size());
+    for (const double sum : sum_) result_.values.push_back(static_cast<float>(sum / n));
+  }
+  if (!normalize_) return;
+  const std::size_t width = sum_.size();
+  for (std::size_t at = 0; at < result_.values.size(); at += width) {
+    normalize(std::span(result_.values).subspan(at, width));
+  }
+}
+
+void EmbedJob::fail(const std::exception_ptr& error) {
+  result_.error = message_of(error);
+  ended_ = true;
+}
+
+void EmbedJob::cancel() {
+  result_.error = "cancelled";
+  ended_ = true;
+}
+
+void EmbedJob::deliver() {
+  if (done_) done_(std::move(result_));
+}
+
+}  // namespace llm::api

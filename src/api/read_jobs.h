@@ -1,0 +1,64 @@
+#ifndef API_READ_JOBS_H
+#define API_READ_JOBS_H
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "api/job.h"
+#include "api/model_impl.h"
+
+namespace llm::api {
+
+// Log-likelihood of given tokens.
+class ScoreJob : public Job {
+ public:
+  // Throws Error(usage | context).
+  ScoreJob(const Model::Impl& model, std::vector<TokenId> prompt, std::vector<TokenId> completion,
+           std::int64_t n_context, std::function<void(ScoreResult)> done);
+
+  engine::SequenceOptions sequence() override;
+  void cancel() override;
+  void deliver() override;
+  engine::Advance advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) override;
+  void fail(const std::exception_ptr& error) override;
+  void began(std::int64_t) override {}
+  bool is_empty() const { return ids_.size() <= first_; }
+  void end_empty() { ended_ = true; }
+
+ private:
+  std::vector<TokenId> ids_;  // prompt and completion
+  std::size_t first_;         // the first of them that is scored
+  std::function<void(ScoreResult)> done_;
+  ScoreResult result_;
+};
+
+// Hidden states pooled to a vector.
+class EmbedJob : public Job {
+ public:
+  // Throws Error(usage | context).
+  EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, EmbedOptions options, std::int64_t n_context,
+           std::function<void(EmbedResult)> done);
+
+  engine::SequenceOptions sequence() override;
+  void cancel() override;
+  void deliver() override;
+  engine::Advance advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) override;
+  void fail(const std::exception_ptr& error) override;
+  void began(std::int64_t) override {}
+
+ private:
+  void finish();
+
+  enum class Pooling : std::uint8_t { mean, cls, last, none };
+  std::vector<TokenId> ids_;
+  Pooling pooling_ = Pooling::mean;
+  bool normalize_, whole_;
+  std::function<void(EmbedResult)> done_;
+  std::vector<double> sum_;  // [n_embd]
+  EmbedResult result_;
+};
+
+}  // namespace llm::api
+
+#endif
