@@ -1,5 +1,7 @@
 #include "api/available_memory.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -60,7 +62,7 @@ std::uint64_t left_in_cgroup(const std::string& root) {
   while (std::getline(groups, line)) {
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const std::string controllers = fmt::format(",{},", line.substr(first + 1, second - first - 1));
     std::string folder = line.substr(second + 1);
     if (folder == "/") folder.clear();
     if (controllers == ",,") {
