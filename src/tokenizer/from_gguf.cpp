@@ -7,13 +7,17 @@
 
 #include "base/utf8.h"
 #include "formats/quote.h"
+#include "tokenizer/bert_text.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/join_splitter.h"
 #include "tokenizer/piece_pipeline.h"
+#include "tokenizer/plamo2.h"
 #include "tokenizer/pretokenizer_table.h"
 #include "tokenizer/rwkv.h"
+#include "tokenizer/sentencepiece.h"
 #include "tokenizer/special_roles.h"
 #include "tokenizer/unicode.h"
+#include "tokenizer/wordpiece.h"
 
 namespace llm::tokenizer {
 
@@ -173,6 +177,7 @@ class GgufTokenizer {
     special.add_bos = special.add_bos && special.bos;
     special.add_eos = special.add_eos && special.eos;
     special.add_sep = special.add_sep && special.sep;
+    if (special.add_sep) options_.between.push_back(*special.sep);
   }
 
   void make_model() {
@@ -183,8 +188,13 @@ class GgufTokenizer {
     } else if (model_ == "rwkv") {
       options_.model = std::make_unique<Rwkv>(impl_->vocabulary, impl_->special.unk.value_or(kNoToken));
       options_.spelling = Spelling::quoted;
+    } else if (model_ == "bert") {
+      make_wordpiece();
+    } else if (model_ == "t5") {
+      make_unigram();
     } else {
-      fail(kModelKey, fmt::format("{} is not supported", quote(model_)));
+      options_.model = std::make_unique<Plamo2>(impl_->vocabulary, metadata_.source());
+      options_.spelling = Spelling::escaped;
     }
   }
 
@@ -251,12 +261,61 @@ class GgufTokenizer {
     if (special.add_eos) options_.after.push_back(*special.eos);
   }
 
+  void make_wordpiece() {
+    WordPiece::Options wordpiece;
+    wordpiece.unknown = impl_->special.unk.value_or(kNoToken);
+    wordpiece.first_prefix = "▁";
+    wordpiece.continuing_prefix = "";
+    options_.model = std::make_unique<WordPiece>(impl_->vocabulary, std::move(wordpiece));
+    BertNormalization normalization;
+    normalization.lowercase = metadata_.find_bool(key("normalizer.lowercase")).value_or(true);
+    normalization.strip_accents =
+        metadata_.find_bool(key("normalizer.strip_accents")).value_or(normalization.lowercase);
+    options_.normalizer = [normalization](std::string_view text, bool) { return bert_normalize(text, normalization); };
+    options_.splitter.add(make_bert_splitter());
+    options_.spelling = Spelling::escaped;
+    const SpecialTokens& special = impl_->special;
+    if (special.cls) options_.before.push_back(*special.cls);
+    if (special.sep) options_.after.push_back(*special.sep);
+    options_.between = options_.after;
+  }
+
+  void make_unigram() {
+    const Vocabulary& vocabulary = impl_->vocabulary;
+    SentencePieceNormalizer::Options normalization;
+    normalization.add_dummy_prefix = add_space_prefix_;
+    normalization.remove_extra_whitespaces = remove_extra_whitespaces_;
+    if (const formats::ArrayView* map = metadata_.find_array(key("precompiled_charsmap"))) {
+      if (map->item_type != formats::ValueType::i8 && map->item_type != formats::ValueType::u8) {
+        fail(key("precompiled_charsmap"),
+             fmt::format("array of {}, expected i8 or u8", formats::value_type_name(map->item_type)));
+      }
+      normalization.map = CharacterMap({reinterpret_cast<const char*>(map->bytes.data()), map->bytes.size()},
+                                       fmt::format("{}: {}", metadata_.source(), key("precompiled_charsmap")));
+    }
+    bool byte_tokens = false;
+    for (TokenId id = 0; id < vocabulary.size(); ++id) {
+      byte_tokens |= vocabulary.kind(id) == TokenKind::byte;
+      if (vocabulary.kind(id) == TokenKind::user_defined) normalization.user_defined.add(vocabulary.text(id), id, true);
+    }
+    options_.normalizer = [normalizer = std::make_shared<SentencePieceNormalizer>(std::move(normalization))](
+                              std::string_view text, bool) { return normalizer->normalize(text); };
+    options_.model = make_sentencepiece_model(vocabulary, SentencePieceKind::unigram,
+                                              impl_->special.unk.value_or(kNoToken), byte_tokens, false);
+    options_.spelling = Spelling::escaped;
+    options_.drop_first_space = add_space_prefix_;
+    const SpecialTokens& special = impl_->special;
+    if (special.add_bos) options_.before.push_back(*special.bos);
+    if (special.add_eos) options_.after.push_back(*special.eos);
+  }
+
   void add_specials() {
     const Vocabulary& vocabulary = impl_->vocabulary;
     for (TokenId id = 0; id < vocabulary.size(); ++id) {
       const TokenKind kind = vocabulary.kind(id);
       if (kind != TokenKind::control && kind != TokenKind::unknown && kind != TokenKind::user_defined) continue;
-      options_.specials.add(vocabulary.text(id), id, kind == TokenKind::user_defined);
+      // Unigram finds user-defined pieces by itself unless control tokens are looked for.
+      options_.specials.add(vocabulary.text(id), id, kind == TokenKind::user_defined && model_ != "t5");
     }
     set_trimming();
   }

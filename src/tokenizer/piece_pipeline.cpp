@@ -45,13 +45,20 @@ class PieceDecodeState : public DecodeState {
   PieceDecodeState(const PiecePipeline& pipeline, bool special) : pipeline_(pipeline), special_(special) {}
 
   void push(TokenId id, std::string& out) override {
+    const PiecePipeline::Options& options = pipeline_.options();
     const TokenKind kind = pipeline_.vocabulary().kind(id);
+    if (kind == TokenKind::unknown && !options.unknown_text.empty()) {
+      out += options.unknown_text;
+      at_start_ = false;
+      return;
+    }
     const bool hidden = kind == TokenKind::control || kind == TokenKind::unknown;
     if (hidden && !special_) return;
     const std::string bytes = pipeline_.token_bytes(id);
-    const bool drop = at_start_ && !hidden && pipeline_.drops_first_space() && !bytes.empty() && bytes[0] == ' ';
-    at_start_ = false;
+    const bool drop = at_start_ && !hidden && options.drop_first_space && !bytes.empty() && bytes[0] == ' ';
     out.append(bytes, drop ? 1 : 0);
+    // A first token that is a space alone leaves the text empty.
+    if (!(options.drop_all_first_spaces && drop && bytes.size() == 1)) at_start_ = false;
   }
 
  private:
@@ -149,8 +156,10 @@ std::string PiecePipeline::token_bytes(TokenId id) const {
       return {};
     case TokenKind::control:
     case TokenKind::unknown:
-    case TokenKind::user_defined:
       return std::string(text);
+    case TokenKind::user_defined:
+      if (!options_.respell_user_defined) return std::string(text);
+      break;
     case TokenKind::byte:
       if (const int byte = byte_token_value(text); byte >= 0) return std::string(1, static_cast<char>(byte));
       break;

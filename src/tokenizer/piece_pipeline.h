@@ -33,8 +33,11 @@ class PiecePipeline : public Pipeline {
     std::vector<TokenId> before, after;           // added around a text
     std::vector<TokenId> between;                 // of two texts
     Spelling spelling = Spelling::stand_ins;
-    bool drop_first_space = false;  // when decoding
-    TokenId fuse = kNoToken;        // neighbouring tokens of this id become one
+    bool drop_first_space = false;       // when decoding
+    bool drop_all_first_spaces = false;  // of all tokens before the first other text
+    std::string unknown_text;            // what the unknown token gives, always; empty: it is hidden
+    bool respell_user_defined = false;   // user-defined tokens are spelt like normal ones
+    TokenId fuse = kNoToken;             // neighbouring tokens of this id become one
   };
 
   PiecePipeline(const Vocabulary& vocabulary, Options options);
@@ -44,7 +47,7 @@ class PiecePipeline : public Pipeline {
                    std::vector<TokenId>& out) const override;
   std::unique_ptr<DecodeState> start_decoding(bool special) const override;
   std::string token_bytes(TokenId id) const override;
-  bool drops_first_space() const { return options_.drop_first_space; }
+  const Options& options() const { return options_; }
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
  private:

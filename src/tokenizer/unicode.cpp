@@ -63,13 +63,15 @@ CharFlags category_flag(char32_t c) {
     case UTF8PROC_CATEGORY_SO:
       return kSymbol;
     case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CO:
       return kControl;
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
       return 0;
     default:
-      return kFormatOrOther;
+      return kUnassigned;
   }
 }
 

