@@ -56,30 +56,45 @@ inline float within_codes(float sum) {
 // Codes that the greatest magnitude of a group may get. Which of these scales rounds the group with the smallest
 // squared error is a matter of chance, so trying sixteen lowers the error by about a tenth.
 constexpr int n_act_trials = 16;
-constexpr float act_levels[n_act_trials] = {127.0f, 126.3f, 125.6f, 124.9f, 124.2f, 123.5f, 122.8f, 122.1f,
-                                            121.4f, 120.7f, 120.0f, 119.3f, 118.6f, 117.9f, 117.2f, 116.5f};
+struct ActTrials {
+  float level[n_act_trials];
+  float step_area[n_act_trials];  // square of the step between codes, where the greatest magnitude is 1
+  std::int32_t number[n_act_trials];
+};
+constexpr ActTrials act_trials = [] {
+  ActTrials trials{};
+  for (int t = 0; t < n_act_trials; ++t) {
+    trials.level[t] = 127.0f - 0.7f * static_cast<float>(t);
+    trials.step_area[t] = 1 / (trials.level[t] * trials.level[t]);
+    trials.number[t] = t;
+  }
+  return trials;
+}();
 
 // The level with the smallest squared error of 32 values.
 inline float best_act_level(const float* x, float top) {
-  float error[n_act_trials];
+  const VecF inverse_top = splat(1 / top);
+  const VecF shift = splat(0x1.8p23f);  // adding it rounds numbers below 2^22
+  VecF least = splat(3.0e38f);
   for (int part = 0; part < n_act_trials; part += n_lanes) {
-    const VecF level = load(act_levels + part);
-    const VecF inverse = level / splat(top);
+    const VecF inverse = load(act_trials.level + part) * inverse_top;
     VecF sum[2] = {zero(), zero()};
+#pragma GCC unroll 16
     for (int i = 0; i < 32; i += 2) {
+#pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
-        const VecF rest = rounding_rest(splat(x[i + half]) * inverse);
+        const VecF value = splat(x[i + half]);
+        const VecF code = madd(value, inverse, shift) - shift;
+        const VecF rest = nmadd(value, inverse, code);
         sum[half] = madd(rest, rest, sum[half]);
       }
     }
-    store(error + part, (sum[0] + sum[1]) / (level * level));
+    // The number of the trial takes the place of the error's lowest bits, so that the least error names its trial.
+    const VecF error = (sum[0] + sum[1]) * load(act_trials.step_area + part);
+    const VecI number = load_i(act_trials.number + part);
+    least = min(least, as_float((as_bits(error) & splat_i32(~(n_act_trials - 1))) | number));
   }
-  int best[n_act_trials / 2];
-  for (int t = 0; t < 8; ++t) best[t] = error[2 * t + 1] < error[2 * t] ? 2 * t + 1 : 2 * t;
-  for (int n = 4; n > 0; n /= 2) {
-    for (int t = 0; t < n; ++t) best[t] = error[best[2 * t + 1]] < error[best[2 * t]] ? best[2 * t + 1] : best[2 * t];
-  }
-  return act_levels[best[0]];
+  return act_trials.level[bits_from_float(-reduce_max(zero() - least)) & (n_act_trials - 1)];
 }
 
 inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {

@@ -89,10 +89,6 @@ inline VecF sqrt(VecF a) {
 inline VecF round_nearest(VecF a) {
   return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-// a - round_nearest(a)
-inline VecF rounding_rest(VecF a) {
-  return a - round_nearest(a);
-}
 // 2^n for whole n in [-126, 127]
 inline VecF pow2(VecF n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));

@@ -56,6 +56,9 @@ VecI shift_right_signed(VecI a) {
 inline VecF to_float(VecI a) {
   return {_mm256_cvtepi32_ps(a.v)};
 }
+inline VecI as_bits(VecF a) {
+  return {_mm256_castps_si256(a.v)};
+}
 inline VecF as_float(VecI bits) {
   return {_mm256_castsi256_ps(bits.v)};
 }

@@ -83,10 +83,6 @@ inline VecF sqrt(VecF a) {
 inline VecF round_nearest(VecF a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-// a - round_nearest(a)
-inline VecF rounding_rest(VecF a) {
-  return {_mm512_reduce_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
 // 2^n for whole n in [-126, 127]
 inline VecF pow2(VecF n) {
   const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));

@@ -56,6 +56,9 @@ VecI shift_right_signed(VecI a) {
 inline VecF to_float(VecI a) {
   return {_mm512_cvtepi32_ps(a.v)};
 }
+inline VecI as_bits(VecF a) {
+  return {_mm512_castps_si512(a.v)};
+}
 inline VecF as_float(VecI bits) {
   return {_mm512_castsi512_ps(bits.v)};
 }

@@ -94,10 +94,6 @@ inline VecF round_nearest(VecF a) {
   const VecF shift = splat(0x1.8p23f);  // whole numbers lie beyond; below 2^22 adding it rounds
   return select_less(abs(a), splat(0x1p22f), (a + shift) - shift, a);
 }
-// a - round_nearest(a)
-inline VecF rounding_rest(VecF a) {
-  return a - round_nearest(a);
-}
 // 2^n for whole n in [-126, 127]
 inline VecF pow2(VecF n) {
   for (int i = 0; i < n_lanes; ++i) {

@@ -72,6 +72,11 @@ inline VecF to_float(VecI a) {
   for (int i = 0; i < n_lanes; ++i) f.v[i] = static_cast<float>(static_cast<std::int32_t>(a.v[i]));
   return f;
 }
+inline VecI as_bits(VecF f) {
+  VecI a;
+  __builtin_memcpy(&a, &f, sizeof a);
+  return a;
+}
 inline VecF as_float(VecI bits) {
   VecF f;
   __builtin_memcpy(&f, &bits, sizeof f);
