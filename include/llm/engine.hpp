@@ -39,26 +39,26 @@ struct TokenLogprob {
 /// One token of an answer.
 struct GeneratedToken {
   TokenId id = 0;
-  std::string_view text;          ///< whole UTF-8 that became certain with it; may be empty
-  std::optional<float> logprob;   ///< if Request::n_logprobs > 0
-  std::vector<TokenLogprob> top;  ///< likeliest first
+  std::string_view text = {};          ///< whole UTF-8 that became certain with it; may be empty
+  std::optional<float> logprob = {};   ///< if Request::n_logprobs > 0
+  std::vector<TokenLogprob> top = {};  ///< likeliest first
 };
 
 /// A piece of work: a prompt and what to do after it.
 struct Request {
-  std::vector<TokenId> prompt;
-  std::vector<TokenId> decoder_prompt;  ///< encoder-decoder models; empty: the model's start token
-  int max_tokens = 512;                 ///< -1: until the context is full
-  SamplingOptions sampling;
-  std::uint64_t sequence_key = 0;  ///< with the seed and the position, all that random draws depend on
-  std::vector<std::string> stop;   ///< the answer ends before the first of these; they are never given out
+  std::vector<TokenId> prompt = {};
+  std::vector<TokenId> decoder_prompt = {};  ///< encoder-decoder models; empty: the model's start token
+  int max_tokens = 512;                      ///< -1: until the context is full
+  SamplingOptions sampling = {};
+  std::uint64_t sequence_key = 0;      ///< with the seed and the position, all that random draws depend on
+  std::vector<std::string> stop = {};  ///< the answer ends before the first of these; they are never given out
   bool ignore_eos = false;
   bool special = false;  ///< show control tokens in the text
   int n_logprobs = 0;
   int lookup = 0;  ///< n-gram speculation: guess up to so many tokens; never changes the text
-  std::optional<Constraint> constraint;
+  std::optional<Constraint> constraint = {};
   /// Called on the thread that drives the engine; false ends the request with `cancelled`.
-  std::function<bool(const GeneratedToken&)> on_token;
+  std::function<bool(const GeneratedToken&)> on_token = {};
 };
 
 struct Timings {
@@ -67,31 +67,31 @@ struct Timings {
 };
 
 struct Result {
-  std::vector<TokenId> ids;
-  std::string text;
+  std::vector<TokenId> ids = {};
+  std::string text = {};
   FinishReason reason = FinishReason::stop;
-  std::string stop_text;               ///< the stop string or end token that ended it
-  std::string error;                   ///< if reason is error
-  std::vector<GeneratedToken> tokens;  ///< with log-probabilities, if asked for; text is empty in them
-  Timings timings;
+  std::string stop_text = {};               ///< the stop string or end token that ended it
+  std::string error = {};                   ///< if reason is error
+  std::vector<GeneratedToken> tokens = {};  ///< with log-probabilities, if asked for; text is empty in them
+  Timings timings = {};
 };
 
 /// Log-likelihood of given tokens.
 struct ScoreResult {
-  std::vector<float> logprobs;  ///< one per scored token
-  std::vector<bool> greedy;     ///< whether that token was the likeliest
+  std::vector<float> logprobs = {};  ///< one per scored token
+  std::vector<bool> greedy = {};     ///< whether that token was the likeliest
   double sum = 0;
-  std::string error;  ///< not empty: what went wrong
+  std::string error = {};  ///< not empty: what went wrong
 };
 
 struct EmbedOptions {
-  std::string pooling;    ///< "mean", "cls", "last" or "none" (every position); empty: as the model says
-  bool normalize = true;  ///< scale each vector to length 1
+  std::string pooling = {};  ///< "mean", "cls", "last" or "none" (every position); empty: as the model says
+  bool normalize = true;     ///< scale each vector to length 1
 };
 
 struct EmbedResult {
-  std::vector<float> values;  ///< [n_embd], or [n_tokens, n_embd] without pooling
-  std::string error;          ///< not empty: what went wrong
+  std::vector<float> values = {};  ///< [n_embd], or [n_tokens, n_embd] without pooling
+  std::string error = {};          ///< not empty: what went wrong
 };
 
 /// Many sequences over one model: every step runs prompt chunks and single tokens of all of them in one forward pass.
