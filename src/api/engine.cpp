@@ -109,6 +109,7 @@ Engine::Engine(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
 Engine::Ticket Engine::submit(Request request, std::function<void(Result)> done) {
+  if (request.prompt.empty()) throw Error(ErrorCode::usage, "prompt: found no token, expected at least one");
   auto job = std::make_unique<api::GenerateJob>(impl_->model_impl(), std::move(request), impl_->run.engine.n_context,
                                                 impl_->can_rewind(), std::move(done));
   if (job->is_empty()) job->end_empty();

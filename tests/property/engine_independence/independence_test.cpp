@@ -143,10 +143,7 @@ TEST_P(Independence, SessionGivesWhatTheEngineGives) {
   EXPECT_TRUE(trace_of(session.generate(rest)) == trace_of(expected));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Independence,
-                         ::testing::Values("llama-gqa", "mistral-swa", "gemma3", "mixtral", "qwen3_moe", "mamba",
-                                           "mamba2", "jamba", "qwen3_next", "deepseek_v3", "lfm2", "rwkv",
-                                           "recurrent_gemma"),
+INSTANTIATE_TEST_SUITE_P(Models, Independence, ::testing::Values("llama-gqa", "mistral-swa", "qwen2-swa"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
