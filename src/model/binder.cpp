@@ -208,15 +208,20 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
   return {copy, tensor->type, n_out, n_in};
 }
 
+ops::WeightMatrix Binder::stacked(std::string_view name, std::int64_t n, std::int64_t n_out, std::int64_t n_in) {
+  const formats::TensorView* tensor = view(std::string(name) + ".weight", {n, n_out, n_in}, Presence::yes);
+  return {tensor->data, tensor->type, n * n_out, n_in};
+}
+
 ops::WeightMatrix Binder::reordered(std::string_view name, std::int64_t n_out, std::int64_t n_in,
                                     const std::vector<std::int64_t>& order) {
   const ops::WeightMatrix source = matrix(name, n_out, n_in);
   const std::size_t row_bytes = static_cast<std::size_t>(source.row_bytes());
-  std::byte* copy = allocate(static_cast<std::size_t>(n_out) * row_bytes);
-  if (copy != nullptr) {
-    for (std::size_t i = 0; i < order.size(); ++i) std::memcpy(copy + i * row_bytes, source.row(order[i]), row_bytes);
+  std::byte* copy = allocate(order.size() * row_bytes);
+  for (std::size_t i = 0; copy != nullptr && i < order.size(); ++i) {
+    std::memcpy(copy + i * row_bytes, source.row(order[i]), row_bytes);
   }
-  return {copy, source.type, n_out, n_in};
+  return {copy, source.type, static_cast<std::int64_t>(order.size()), n_in};
 }
 
 Linear Binder::linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias) {

@@ -46,7 +46,9 @@ class Binder {
   // n_out x n_in in the file's type. A Presence of no gives an empty one and leaves the tensor unused.
   ops::WeightMatrix matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in,
                            Presence presence = Presence::yes);
-  // Rows of the file's matrix in another order, copied: row i of the result is row order[i].
+  // A tensor [n, n_out, n_in] as n * n_out rows.
+  ops::WeightMatrix stacked(std::string_view name, std::int64_t n, std::int64_t n_out, std::int64_t n_in);
+  // Chosen rows of the file's matrix, copied: row i of the result is row order[i].
   ops::WeightMatrix reordered(std::string_view name, std::int64_t n_out, std::int64_t n_in,
                               const std::vector<std::int64_t>& order);
   Linear linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias = Presence::no);

@@ -305,6 +305,27 @@ std::optional<std::vector<std::string>> Hyper::texts(const Key& key) const {
   return result;
 }
 
+std::vector<std::string> Hyper::repeated_texts(const Key& key) const {
+  const std::optional<Found> found = find(key);
+  std::vector<std::string> result;
+  if (!found || found->value == nullptr || !found->value->is_array()) return result;
+  const std::string expected = "pairs of names and a count";
+  for (const json& pair : *found->value) {
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_array() || !pair[1].is_number_unsigned()) {
+      fail(key, found->shown(), expected);
+    }
+    const std::uint64_t count = pair[1].get<std::uint64_t>();
+    if (count > static_cast<std::uint64_t>(max_layers)) fail(key, found->shown(), expected);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      for (const json& name : pair[0]) {
+        if (!name.is_string()) fail(key, found->shown(), expected);
+        result.push_back(name.get<std::string>());
+      }
+    }
+  }
+  return result;
+}
+
 void Hyper::expect_flag(const Key& key, bool value, std::string_view why) const {
   if (flag_or(key, value) != value) {
     fail(key, value ? "false" : "true", fmt::format("{} ({})", value ? "true" : "false", why));
@@ -330,7 +351,8 @@ std::vector<std::string> Hyper::unused_keys() const {
       const std::string path = name + "." + inner;
       const bool deeper = std::any_of(used_.begin(), used_.end(),
                                       [&](const std::string& used) { return used.starts_with(path + "."); });
-      if (!inner_value.is_null() && !deeper && !used_.contains(path)) unused.push_back(path);
+      if (inner_value.is_null() || deeper || used_.contains(path) || is_inert_config_key(inner)) continue;
+      unused.push_back(path);
     }
   }
   return unused;

@@ -65,6 +65,8 @@ inline constexpr Key routed_norm{"expert_weights_norm", {"norm_topk_prob"}};
 inline constexpr Key gating{"expert_gating_func"};
 inline constexpr Key n_groups{"expert_group_count", {"n_group"}};
 inline constexpr Key n_groups_used{"expert_group_used_count", {"topk_group"}};
+// Layers that predict further tokens; GGUF counts them among the blocks, as the last ones.
+inline constexpr Key n_next_token_layers{"nextn_predict_layers", {"num_nextn_predict_layers"}};
 inline constexpr Key causal{"attention.causal"};
 inline constexpr Key pooling{"pooling_type"};
 }  // namespace keys
@@ -96,6 +98,8 @@ class Hyper {
   std::string text_or(const Key& key, std::string_view otherwise) const;
   std::optional<std::vector<double>> numbers(const Key& key) const;
   std::optional<std::vector<std::string>> texts(const Key& key) const;
+  // config.json: [[["a", "b"], 2], [["c"], 1]] as a, b, a, b, c; empty if it is none.
+  std::vector<std::string> repeated_texts(const Key& key) const;
   bool is_array(const Key& key) const;
   bool is_text(const Key& key) const;
 

@@ -124,6 +124,11 @@ constexpr std::string_view config_keys[] = {
     "compile_enabled",
     "attention_layer",
     "initializer_weight_std",
+    "attn_pdrop",
+    "emb_pdrop",
+    "init_device",
+    "init_config",
+    "verbose",
     // router losses
     "router_aux_loss_coef",
     "router_jitter_noise",
@@ -154,6 +159,14 @@ constexpr std::string_view config_keys[] = {
     "time_step_scale",
     "ep_size",
 
+    "attn_impl",
+    "attn_uses_sequence_id",
+    "embedding_fraction",
+    "learned_pos_emb",
+    "norm_type",
+    "eod_token_id",
+    // of MPT: the class always makes the feed-forward four times as wide
+    "expansion_ratio",
     // duplicates of other keys
     "n_ctx",
     "qk_head_dim",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/quote.h"
@@ -23,7 +24,8 @@ constexpr Key gguf_beta_slow{"rope.scaling.yarn_beta_slow"};
 
 RopeScaling gguf_scaling(const Hyper& h) {
   RopeScaling s;
-  const std::string type = h.text_or(gguf_rope_type, h.has(gguf_rope_factor) ? "linear" : "none");
+  std::string type = h.text_or(gguf_rope_type, h.has(gguf_rope_factor) ? "linear" : "none");
+  if (type == "none" && h.file().find_tensor("rope_factors_long.weight") != nullptr) type = "longrope";
   s.original_context =
       static_cast<double>(h.integer_or(gguf_original_context, h.integer(keys::n_context, 1, Hyper::max_count), 1));
   s.factor = h.number_or(gguf_rope_factor, h.number_or(gguf_rope_linear, 1));
@@ -204,13 +206,67 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
   return a;
 }
 
-Mlp mlp(const Hyper& h, int i, Activation act, bool gated) {
+Mlp mlp(const Hyper& h, int i, Activation act, bool gated, int default_width) {
   Mlp m;
-  m.width = static_cast<int>(h.integer_at(keys::n_ff, i, 1, max_width));
+  const bool named = default_width == 0 || h.has(keys::n_ff);
+  m.width = named ? static_cast<int>(h.integer_at(keys::n_ff, i, 1, max_width)) : default_width;
   m.activation = act;
   m.gated = gated;
   m.bias = by_key(h, keys::mlp_bias, false);
   return m;
+}
+
+Experts experts(const Hyper& h, int i, Activation act) {
+  constexpr std::int64_t max_experts = 1 << 14;
+  Experts e;
+  e.count = static_cast<int>(h.integer_at(keys::n_experts, i, 1, max_experts));
+  e.router.n_used = static_cast<int>(h.integer_at(keys::n_experts_used, i, 1, e.count));
+  const Key& width = h.has(keys::n_ff_expert) ? keys::n_ff_expert : keys::n_ff;
+  e.width = static_cast<int>(h.integer_at(width, i, 1, max_width));
+  e.activation = act;
+  return e;
+}
+
+void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale) {
+  constexpr int max_groups = 64;
+  if (h.gguf()) {
+    const std::int64_t gating = h.integer_or(keys::gating, 2, 0, 4);
+    if (gating != 2 && gating != 0) h.fail(keys::gating, fmt::format("{}", gating), "2 (sigmoid)");
+  } else {
+    const Key score{"", {"scoring_func"}};
+    const std::string name = h.text_or(score, "sigmoid");
+    if (name != "sigmoid") h.fail(score, formats::quote(name), "sigmoid");
+    const Key method{"", {"topk_method"}};
+    const std::string choice = h.text_or(method, "noaux_tc");
+    if (choice != "noaux_tc") h.fail(method, formats::quote(choice), "noaux_tc");
+  }
+  e.router.score = ops::Router::Score::sigmoid;
+  e.correction_bias = true;
+  e.router.n_groups = static_cast<int>(h.integer_or(keys::n_groups, 1, 0, max_groups));
+  e.router.n_groups = std::max(e.router.n_groups, 1);
+  if (e.count % e.router.n_groups != 0) {
+    h.fail(keys::n_groups, fmt::format("{}", e.router.n_groups), fmt::format("a divisor of {} experts", e.count));
+  }
+  e.router.n_groups_used = static_cast<int>(h.integer_or(keys::n_groups_used, 1, 0, e.router.n_groups));
+  e.router.n_groups_used = std::max(e.router.n_groups_used, 1);
+  e.router.group_by_best_two = true;
+  e.router.normalize = h.flag_or(keys::routed_norm, !h.gguf());
+  e.router.sum_offset = 1e-20f;
+  const double scale = h.number_or(keys::routed_scale, h.gguf() ? 1 : default_scale);
+  e.router.scale = scale != 0 ? static_cast<float>(scale) : 1;
+}
+
+float softcap(const Hyper& h, const Key& key, double otherwise) {
+  if (h.is_null(key)) return 0;
+  return static_cast<float>(h.number_or(key, otherwise, 0));
+}
+
+void set_learned_positions(const Hyper& h, ModelSpec& m, int offset) {
+  Embedding& e = m.decoder.embedding;
+  e.positions = Positions::learned;
+  e.position_offset = offset;
+  m.n_position_max = h.integer(keys::n_context, 1, 1 << 24);
+  e.n_positions = static_cast<int>(m.n_position_max) + offset;
 }
 
 std::optional<bool> windowed_by_type(const Hyper& h, int i) {
@@ -241,7 +297,7 @@ void set_late_window(const Hyper& h, Attention& a, int i) {
   if (h.gguf()) return;
   const bool late = i >= h.integer_or({"", {"max_window_layers"}}, 28);
   const bool windowed = windowed_by_type(h, i).value_or(late);
-  const std::int64_t window = h.integer_or(keys::window, 4096, 1);
+  const std::int64_t window = h.integer_or(keys::window, 4096, 0);
   if (h.flag_or({"", {"use_sliding_window"}}, false) && windowed) set_window(a, window);
 }
 

@@ -40,7 +40,16 @@ struct AttentionDefaults {
 // Heads, widths, rotation, biases (attention_bias) as the file says for layer i.
 Attention attention(const Hyper& h, int i, const AttentionDefaults& defaults = {});
 
-Mlp mlp(const Hyper& h, int i, Activation act, bool gated = true);
+// default_width: 0 if the file must name the width.
+Mlp mlp(const Hyper& h, int i, Activation act, bool gated = true, int default_width = 0);
+// Numbers of experts and their width (feed_forward_length / intermediate_size if no other is named).
+Experts experts(const Hyper& h, int i, Activation act);
+// Router of DeepSeek-V3 and its relatives: sigmoid, a bias for choosing, the best groups by their two best.
+void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale);
+// A cap on scores or logits: `otherwise` if the key is absent, 0 (none) if it is null.
+float softcap(const Hyper& h, const Key& key, double otherwise);
+// Rows of a table of learned positions.
+void set_learned_positions(const Hyper& h, ModelSpec& m, int offset = 0);
 
 // Layer i has a window by layer_types of config.json; nullopt if there is no such list.
 std::optional<bool> windowed_by_type(const Hyper& h, int i);

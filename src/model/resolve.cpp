@@ -59,7 +59,8 @@ ModelSpec resolve(const Hyper& h, const Family& family) {
   m.n_vocab = n_vocab(h);
   m.n_vocab_source = m.n_vocab;
   m.n_context_train = h.gguf() ? h.integer(keys::n_context, 1) : h.integer_or(keys::n_context, 2048, 1);
-  m.n_layer = h.n_layer();
+  const std::int64_t n_further = h.integer_or(keys::n_next_token_layers, 0, 0, h.gguf() ? h.n_layer() - 1 : 1024);
+  m.n_layer = h.n_layer() - (h.gguf() ? static_cast<int>(n_further) : 0);
   if (family.kind == ModelKind::encoder) m.head.exists = false;
   m.head.tied =
       h.gguf() ? h.file().find_tensor("output.weight") == nullptr : h.flag_or(keys::tied, family.defaults.tied);
@@ -68,7 +69,7 @@ ModelSpec resolve(const Hyper& h, const Family& family) {
     m.pooling_known = true;
   }
   if (family.norm != nullptr) m.decoder.final_norm = family.norm(h);
-  for (int i = 0; i < h.n_layer(); ++i) m.decoder.layers.push_back(family.layer(h, i));
+  for (int i = 0; i < m.n_layer; ++i) m.decoder.layers.push_back(family.layer(h, i));
   if (family.finish != nullptr) family.finish(h, m);
   for (const Layer& layer : m.decoder.layers) {
     for (const MixerSpec& mixer : layer.mixers) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Norm {
   float eps = 0;
   bool weight = true;
   Presence bias = Presence::no;
+  std::string_view tensor = {};  // canonical name where it is not the usual one of its place
 };
 
 struct RopeScaling {
@@ -158,7 +160,7 @@ struct Rwkv {
   int inner = 0;
 };
 
-using MixerSpec = std::variant<Attention>;
+using MixerSpec = std::variant<Attention, LatentAttention>;
 
 struct Mlp {
   int width = 0;

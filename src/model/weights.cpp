@@ -30,7 +30,7 @@ ops::WeightMatrix sinusoids(Binder& binder, const Embedding& e, std::int64_t wid
 std::optional<ops::Norm> bind_norm(Binder& binder, const std::optional<Norm>& norm, std::string_view name,
                                    std::int64_t width) {
   if (!norm) return std::nullopt;
-  return binder.norm(*norm, name, width);
+  return binder.norm(*norm, norm->tensor.empty() ? name : norm->tensor, width);
 }
 
 }  // namespace

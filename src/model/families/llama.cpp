@@ -16,7 +16,14 @@ Layer layer(const Hyper& h, int i) {
     set_window(a, h.is_null(keys::window) ? 0 : h.integer_or(keys::window, 4096, 0));
   }
   Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h)};
-  l.ffn = mlp(h, i, activation(h, Activation::silu));
+  const Activation act = activation(h, Activation::silu);
+  if (h.gguf() && h.integer_or(keys::n_experts, 0) > 0) {  // Mixtral
+    Experts e = experts(h, i, act);
+    e.router.normalize = true;
+    l.ffn = e;
+  } else {
+    l.ffn = mlp(h, i, act);
+  }
   return l;
 }
 

@@ -1,0 +1,26 @@
+#include "model/families/families.h"
+
+namespace llm::model {
+namespace {
+
+Norm norm(const Hyper& h) {
+  return rms_norm(h, 1e-5);
+}
+
+Layer layer(const Hyper& h, int i) {
+  Attention a = attention(h, i);
+  set_window(a, h.integer_or(keys::window, 0));
+  return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};
+}
+
+}  // namespace
+
+const Family phi3_family{.name = "phi3",
+                         .gguf = {"phi3"},
+                         .hugging_face = {"phi3"},
+                         .special = "fused q, k, v and gate, up; long rope; window",
+                         .norm = norm,
+                         .layer = layer,
+                         .naming = {.names = {{"ffn_up", "mlp.gate_up_proj"}}}};
+
+}  // namespace llm::model

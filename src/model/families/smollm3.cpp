@@ -1,0 +1,34 @@
+#include "model/families/families.h"
+
+namespace llm::model {
+namespace {
+
+Norm norm(const Hyper& h) {
+  return rms_norm(h, 1e-6);
+}
+
+bool is_rotated(const Hyper& h, int i) {
+  const Key listed{"", {"no_rope_layers"}}, interval{"", {"no_rope_layer_interval"}};
+  const std::int64_t period = h.integer_or(interval, 4, 1);
+  if (!h.gguf() && h.has(listed)) return h.integer_at(listed, i, 0, 1) == 1;
+  return (i + 1) % period != 0;
+}
+
+Layer layer(const Hyper& h, int i) {
+  Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 2e6, .gguf_pairing = RopePairing::adjacent});
+  if (!is_rotated(h, i)) a.rope = {};
+  set_late_window(h, a, i);
+  return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};
+}
+
+}  // namespace
+
+const Family smollm3_family{.name = "smollm3",
+                            .gguf = {"smollm3"},
+                            .hugging_face = {"smollm3"},
+                            .special = "every fourth layer without rotation",
+                            .defaults = {.tied = true},
+                            .norm = norm,
+                            .layer = layer};
+
+}  // namespace llm::model
