@@ -24,6 +24,9 @@ LatentAttention latent(const Hyper& h, int i) {
   LatentAttention a;
   a.n_head = static_cast<int>(h.integer_at(keys::n_head, i, 1, 1 << 16));
   a.q_rank = static_cast<int>(h.integer_or(q_rank, 0, 0, max_width));
+  h.use(keys::n_head_kv);
+  h.use(keys::head_dim);
+  h.use(keys::value_dim);
   a.kv_rank = static_cast<int>(h.integer(kv_rank, 1, max_width));
   a.rope_dim = static_cast<int>(h.integer(rope_dim, 2, max_width)) / 2 * 2;
   if (h.gguf()) {
