@@ -94,7 +94,7 @@ Bpe::Bpe(const Vocabulary& vocabulary, Options options)
 }
 
 Symbol Bpe::find_symbol(std::string_view text) const {
-  const TokenId id = vocabulary_.find(text);
+  const TokenId id = vocabulary_.find_in_model(text);
   if (id != kNoToken) return static_cast<Symbol>(id);
   if (inner_symbols_.empty()) return kNoSymbol;
   const auto found = inner_symbols_.find(std::string(text));
@@ -208,6 +208,16 @@ bool Bpe::covers_all_bytes() const {
                      [this](Symbol symbol) { return symbol < static_cast<Symbol>(vocabulary_.size()); });
 }
 
+std::optional<std::string> Bpe::text_that_is_no_token() const {
+  for (const auto& [text, symbol] : inner_symbols_) {
+    if (options_.units == Units::characters ||
+        std::find(byte_symbols_.begin(), byte_symbols_.end(), symbol) == byte_symbols_.end()) {
+      return text;
+    }
+  }
+  return std::nullopt;
+}
+
 std::unique_ptr<Scratch> Bpe::make_scratch() const {
   return std::make_unique<Work>();
 }
@@ -234,9 +244,9 @@ TokenId Bpe::find_whole(std::string_view piece, Work& work) const {
   if (options_.units == Units::bytes) {
     work.text.clear();
     append_stand_ins(piece, work.text);
-    id = vocabulary_.find(work.text);
+    id = vocabulary_.find_in_model(work.text);
   } else {
-    id = vocabulary_.find(piece);
+    id = vocabulary_.find_in_model(piece);
   }
   if (id == kNoToken) return kNoToken;
   const TokenKind kind = vocabulary_.kind(id);
@@ -306,6 +316,7 @@ std::size_t Bpe::start_symbols(std::string_view piece, std::size_t begin, std::s
   work.symbols.clear();
   work.starts.clear();
   const auto add = [&](Symbol symbol, std::size_t start) {
+    if (options_.skip_unknown && symbol >= static_cast<Symbol>(vocabulary_.size())) return;
     work.symbols.push_back(symbol);
     work.starts.push_back(static_cast<std::uint32_t>(start - begin));
   };

@@ -2,6 +2,7 @@
 #define TOKENIZER_BPE_H
 
 #include <array>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -23,6 +24,7 @@ class Bpe : public Model {
     Units units = Units::bytes;
     bool ignore_merges = false;                 // a piece that is a token is taken whole
     bool whole_newlines = false;                // so is a piece of newlines
+    bool skip_unknown = false;                  // unknown characters are left out before merging, not after
     bool byte_fallback = false;                 // an unknown character becomes its "<0xXX>" tokens
     TokenId unknown = kNoToken;                 // for what is left; kNoToken: dropped
     bool fuse_unknown = false;                  // neighbouring unknowns are one
@@ -46,6 +48,8 @@ class Bpe : public Model {
 
   // Whether every byte has a token, so that any bytes can be encoded (units of bytes).
   bool covers_all_bytes() const;
+  // The first text of a merge that is no token, if there is one.
+  std::optional<std::string> text_that_is_no_token() const;
 
   std::unique_ptr<Scratch> make_scratch() const override;
   void encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const override;

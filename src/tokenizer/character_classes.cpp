@@ -1,3 +1,5 @@
+#include <utf8proc.h>
+
 #include <string_view>
 
 #include "tokenizer/character_set.h"
@@ -107,6 +109,14 @@ int class_youtu(char32_t c, CharFlags flags) {
 
 int class_word_like(char32_t c, CharFlags flags) {
   return (flags & kWhiteSpace) == 0 && !is_one_of(c, U"(|.,!?)\x2026\x3002\xFF0C\x3001\x0964\x06D4\x060C");
+}
+
+bool is_word_character(char32_t c) {
+  if ((char_flags(c) & (kLetter | kMark | kDecimalDigit)) != 0) return true;
+  if (in(c, 0x24B6, 0x24E9) || in(c, 0x1F130, 0x1F149) || in(c, 0x1F150, 0x1F169) || in(c, 0x1F170, 0x1F189))
+    return true;
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_PC;
 }
 
 int class_line(char32_t c, CharFlags) {

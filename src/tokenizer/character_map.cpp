@@ -40,6 +40,15 @@ CharacterMap::CharacterMap(std::string_view blob, std::string_view source) {
 }
 
 std::optional<CharacterMap::Match> CharacterMap::find(std::string_view text) const {
+  return find(text, false);
+}
+
+std::optional<std::string_view> CharacterMap::find_shortest(std::string_view text) const {
+  const auto match = find(text, true);
+  return match ? std::optional(match->replacement) : std::nullopt;
+}
+
+std::optional<CharacterMap::Match> CharacterMap::find(std::string_view text, bool shortest) const {
   if (units_.empty()) return std::nullopt;
   std::optional<Match> longest;
   std::size_t node = offset_of(units_[0]);
@@ -55,6 +64,7 @@ std::optional<CharacterMap::Match> CharacterMap::find(std::string_view text) con
     if (start > replacements_.size()) break;
     const std::size_t end = std::min(replacements_.find('\0', start), replacements_.size());
     longest = {std::string_view(replacements_).substr(start, end - start), i + 1};
+    if (shortest) break;
   }
   return longest;
 }

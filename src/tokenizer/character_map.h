@@ -23,9 +23,13 @@ class CharacterMap {
   };
   // The longest rule that applies at the start of the text.
   std::optional<Match> find(std::string_view text) const;
+  // The replacement of the shortest rule that applies there.
+  std::optional<std::string_view> find_shortest(std::string_view text) const;
   bool empty() const { return units_.empty(); }
 
  private:
+  std::optional<Match> find(std::string_view text, bool shortest) const;
+
   std::vector<std::uint32_t> units_;
   std::string replacements_;
 };

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "formats/quote.h"
 #include "tokenizer/regex_splitter.h"
+#include "tokenizer/unicode.h"
 
 namespace llm::tokenizer {
 
@@ -71,7 +72,26 @@ class Translator {
     if (c == 'W') refuse("\\W in a class");
     if (c == 'b' && !in_class) return fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", kWord);
     if (c == 'h') return in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
+    if (c == 'p') return property(in_class);
     return std::string(pattern_.substr(at_ - 2, 2));
+  }
+
+  // \p{L} and its like, with the characters that are newer than PCRE2's tables.
+  std::string property(bool in_class) {
+    const std::size_t end = pattern_.find('}', at_);
+    if (at_ >= pattern_.size() || pattern_[at_] != '{' || end == std::string_view::npos) return "\\p";
+    const std::string_view name = pattern_.substr(at_ + 1, end - at_ - 1);
+    at_ = end + 1;
+    constexpr std::pair<std::string_view, CharFlags> kCategories[] = {
+        {"L", kLetter},          {"Lu", kUpper},      {"Ll", kLower}, {"Lt", kTitle},        {"Lm", kModifierLetter},
+        {"Lo", kOtherLetter},    {"M", kMark},        {"N", kNumber}, {"Nd", kDecimalDigit}, {"P", kPunctuation},
+        {"Mn", kNonSpacingMark}, {"Letter", kLetter}, {"S", kSymbol}, {"Number", kNumber},   {"Mark", kMark}};
+    for (const auto& [category, flags] : kCategories) {
+      if (name != category) continue;
+      const std::string set = fmt::format("\\p{{{}}}{}", name, detail::added_ranges(flags));
+      return in_class ? set : "[" + set + "]";
+    }
+    return fmt::format("\\p{{{}}}", name);
   }
 
   // One operand after the other, joined by &&; all but the first become lookaheads.

@@ -1,7 +1,5 @@
 #include "tokenizer/run_splitters.h"
 
-#include <utf8proc.h>
-
 #include "tokenizer/text_cursor.h"
 
 namespace llm::tokenizer {
@@ -81,13 +79,6 @@ class TrailingSpaceSplitter : public Splitter {
   }
 };
 
-// Oniguruma's \w: letters, marks, decimal and letter numbers, connector punctuation.
-bool is_word_character(const TextChar& c) {
-  if (c.is(kLetter | kMark | kDecimalDigit)) return true;
-  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c.code_point));
-  return category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_PC;
-}
-
 struct DigitGroupMatcher {
   DigitGroups kind = DigitGroups::numbers;
 
@@ -114,7 +105,7 @@ struct DigitGroupMatcher {
         run_end_ = c.end;
         ++left_;
       }
-      matches_ = kind_ != DigitGroups::before_boundary || run_end_ == text_.size() || !is_word_character(c);
+      matches_ = kind_ != DigitGroups::before_boundary || run_end_ == text_.size() || !is_word_character(c.code_point);
     }
     DigitGroups kind_;
     CharFlags flags_;

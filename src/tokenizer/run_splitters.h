@@ -38,6 +38,9 @@ int class_word_like(char32_t, CharFlags);             // all but white space and
 int class_line(char32_t, CharFlags);                  // [^\n]+|[\n]+
 int class_white_space(char32_t, CharFlags);           // \s
 
+// \w: letters, marks, decimal and letter numbers, other alphabetic characters, connector punctuation.
+bool is_word_character(char32_t c);
+
 // ` ?[class]+` with a plain space only.
 std::unique_ptr<const Splitter> make_spaced_run_splitter(CharClass char_class);
 // `[0-9][0-9][0-9]`

@@ -19,6 +19,8 @@ class Splitter {
  public:
   virtual ~Splitter() = default;
   virtual void split(std::string_view text, PieceSink& out) const = 0;
+  // The same for a text that stands at the very start of the input.
+  virtual void split_first(std::string_view text, PieceSink& out) const { split(text, out); }
 };
 
 // Several splitters, each cutting the pieces of the one before.
@@ -26,9 +28,12 @@ class SplitterChain : public Splitter {
  public:
   void add(std::unique_ptr<const Splitter> stage) { stages_.push_back(std::move(stage)); }
   bool empty() const { return stages_.empty(); }
-  void split(std::string_view text, PieceSink& out) const override;
+  void split(std::string_view text, PieceSink& out) const override { run(text, false, out); }
+  void split_first(std::string_view text, PieceSink& out) const override { run(text, true, out); }
 
  private:
+  void run(std::string_view text, bool first, PieceSink& out) const;
+
   std::vector<std::unique_ptr<const Splitter>> stages_;
 };
 

@@ -1,5 +1,6 @@
 #include "tokenizer/unicode.h"
 
+#include <fmt/format.h>
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -18,8 +19,18 @@ constexpr CharacterRange kHanRanges[] = {{0x2E80, 0x2E99},   {0x2E9B, 0x2EF3},  
                                          {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303B},   {0x3400, 0x4DBF},
                                          {0x4E00, 0x9FFF},   {0xF900, 0xFA6D},   {0xFA70, 0xFAD9},   {0x16FE2, 0x16FE3},
                                          {0x16FF0, 0x16FF1}, {0x20000, 0x2A6DF}, {0x2A700, 0x2B739}, {0x2B740, 0x2B81D},
-                                         {0x2B820, 0x2CEA1}, {0x2CEB0, 0x2EBE0}, {0x2F800, 0x2FA1D}, {0x30000, 0x3134A},
-                                         {0x31350, 0x323AF}};
+                                         {0x2B820, 0x2CEA1}, {0x2CEB0, 0x2EBE0}, {0x2EBF0, 0x2EE5D}, {0x2F800, 0x2FA1D},
+                                         {0x30000, 0x3134A}, {0x31350, 0x323AF}};
+
+struct Addition {
+  char32_t first, last;
+  CharFlags category;
+};
+
+// Characters that newer versions of Unicode have added, in ascending order.
+constexpr Addition kAdditions[] = {
+#include "tokenizer/unicode_additions.inc"
+};
 
 // PropList.txt, property White_Space.
 bool is_white_space(char32_t c) {
@@ -133,11 +144,24 @@ void normalize_valid(std::string_view text, int options, std::string& out) {
 namespace detail {
 
 CharFlags compute_flags(char32_t c) {
-  CharFlags flags = category_flag(c);
+  const auto* addition = std::lower_bound(std::begin(kAdditions), std::end(kAdditions), c,
+                                          [](const Addition& a, char32_t x) { return a.last < x; });
+  const bool added = addition != std::end(kAdditions) && c >= addition->first;
+  CharFlags flags = added ? addition->category : category_flag(c);
   if (is_white_space(c)) flags |= kWhiteSpace;
   if (c == '\r' || c == '\n') flags |= kNewline;
   if (contains(kHanRanges, c)) flags |= kHan;
   return flags;
+}
+
+std::string added_ranges(CharFlags categories) {
+  std::string ranges;
+  for (const Addition& a : kAdditions) {
+    if ((a.category & categories) != 0) {
+      ranges += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<unsigned>(a.first), static_cast<unsigned>(a.last));
+    }
+  }
+  return ranges;
 }
 
 const BasicPlane& basic_plane() {

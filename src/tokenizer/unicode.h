@@ -9,7 +9,8 @@
 
 namespace llm::tokenizer {
 
-// General categories and properties of a character, one bit each. Data: utf8proc (Unicode 15 in version 2.8).
+// General categories and properties of a character, one bit each. Data: utf8proc (Unicode 15 in
+// version 2.8) and unicode_additions.inc: together Unicode 16.
 using CharFlags = std::uint16_t;
 inline constexpr CharFlags kUpper = 1 << 0;           // Lu
 inline constexpr CharFlags kLower = 1 << 1;           // Ll
@@ -35,6 +36,8 @@ namespace detail {
 using BasicPlane = std::array<CharFlags, 0x10000>;
 const BasicPlane& basic_plane();
 CharFlags compute_flags(char32_t c);
+// The characters of unicode_additions.inc with one of these categories, as ranges of a regular expression's class.
+std::string added_ranges(CharFlags categories);
 }  // namespace detail
 
 inline CharFlags char_flags(char32_t c) {

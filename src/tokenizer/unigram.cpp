@@ -34,7 +34,7 @@ Unigram::Unigram(const Vocabulary& vocabulary, Options options)
   scores_.resize(n);
   n_characters_.resize(n);
   double lowest = std::numeric_limits<double>::max();
-  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+  for (TokenId id = 0; id < vocabulary.model_size(); ++id) {
     const bool counts = options.all_tokens || vocabulary.kind(id) == TokenKind::normal;
     if (!counts) continue;
     lowest = std::min<double>(lowest, vocabulary.score(id));
@@ -42,7 +42,7 @@ Unigram::Unigram(const Vocabulary& vocabulary, Options options)
   if (lowest == std::numeric_limits<double>::max()) lowest = 0;
   unknown_score_ = lowest - kUnknownPenalty;
   if (options.single_precision) unknown_score_ = static_cast<float>(unknown_score_);
-  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+  for (TokenId id = 0; id < vocabulary.model_size(); ++id) {
     const auto i = static_cast<std::size_t>(id);
     const TokenKind kind = vocabulary.kind(id);
     const bool matches = options.all_tokens || kind == TokenKind::normal || kind == TokenKind::user_defined;

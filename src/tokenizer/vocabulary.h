@@ -1,7 +1,9 @@
 #ifndef TOKENIZER_VOCABULARY_H
 #define TOKENIZER_VOCABULARY_H
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <llm/tokenizer.hpp>
 #include <string>
 #include <string_view>
@@ -31,6 +33,13 @@ class Vocabulary {
   void set_kind(TokenId id, TokenKind kind) { kinds_[static_cast<std::size_t>(id)] = kind; }
   float score(TokenId id) const { return scores_[static_cast<std::size_t>(id)]; }
   TokenId find(std::string_view text) const { return find_hashed(text, hash(text)); }
+  // find() among the first set_model_size() ids: tokens added to a model later are none of its own.
+  TokenId find_in_model(std::string_view text) const {
+    const TokenId id = find(text);
+    return id < model_size_ ? id : kNoToken;
+  }
+  void set_model_size(TokenId n) { model_size_ = n; }
+  std::int32_t model_size() const { return std::min(model_size_, size()); }
   std::size_t longest_text_bytes() const { return longest_; }
 
   // find() in two steps, for callers that look up many texts at once.
@@ -51,6 +60,7 @@ class Vocabulary {
   std::vector<float> scores_;
   std::vector<Slot> slots_ = std::vector<Slot>(1);
   std::uint64_t mask_ = 0;
+  TokenId model_size_ = std::numeric_limits<TokenId>::max();
   std::size_t longest_ = 0;
 };
 

@@ -14,6 +14,13 @@ namespace llm::tokenizer {
 // A SentencePiece model: the protocol buffer ModelProto.
 Tokenizer make_sentencepiece_tokenizer(std::string_view bytes, const std::string& source);
 
+// A Hugging Face tokenizer.json, with tokenizer_config.json and generation_config.json if they are there (else empty):
+// from these come the roles of tokens.
+struct HuggingFaceFiles {
+  std::string_view tokenizer, tokenizer_config, generation_config;
+};
+Tokenizer make_huggingface_tokenizer(const HuggingFaceFiles& files, const std::string& source);
+
 // tiktoken ranks: lines of a token's bytes in base 64, a space, the rank.
 struct TiktokenOptions {
   std::string pattern;  // the regular expression that cuts the text; empty: as its number of ranks suggests

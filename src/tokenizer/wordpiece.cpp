@@ -33,7 +33,7 @@ void WordPiece::encode(std::string_view word, Scratch&, std::vector<TokenId>& ou
     TokenId id = kNoToken;
     while (n > 0 && !is_first_only) {
       const bool whole = at + n == word.size() || is_character_start(word[at + n]);
-      if (whole) id = vocabulary_.find(std::string_view(text).substr(0, prefix.size() + n));
+      if (whole) id = vocabulary_.find_in_model(std::string_view(text).substr(0, prefix.size() + n));
       if (id != kNoToken && vocabulary_.kind(id) == TokenKind::control && !options_.first_prefix.empty()) id = kNoToken;
       if (id != kNoToken) break;
       --n;
@@ -48,7 +48,7 @@ void WordPiece::encode(std::string_view word, Scratch&, std::vector<TokenId>& ou
 }
 
 void WordLevel::encode(std::string_view word, Scratch&, std::vector<TokenId>& out) const {
-  const TokenId id = vocabulary_.find(word);
+  const TokenId id = vocabulary_.find_in_model(word);
   if (id != kNoToken || unknown_ != kNoToken) out.push_back(id != kNoToken ? id : unknown_);
 }
 
