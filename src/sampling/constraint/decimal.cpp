@@ -275,9 +275,9 @@ bool NumberSpec::can_become_scientific(std::string_view text) const {
 bool NumberSpec::can_become_step(std::string_view text) const {
   const Parts p = take_apart(text);
   const std::int64_t scale = multiple ? std::max<std::int64_t>(0, -multiple->exponent()) : 0;
-  // Multiples, and whatever has a point, stay where double precision has all digits: others compute with that.
-  const std::size_t max_digits = multiple ? max_double_digits : max_wide_digits - 1;
+  const std::size_t max_digits = max_wide_digits - 1 - static_cast<std::size_t>(scale);
   if (p.exponent || p.integer.size() > max_digits) return false;
+  // With a point it is read in double precision, and should still be a multiple then.
   if (p.point && p.integer.size() + p.fraction.size() > max_double_digits + 1) return false;
   Wide step = multiple ? to_wide(multiple->digits()) * power_of_ten(multiple->exponent() + scale) : 1;
   if (integer && scale > 0)
@@ -309,8 +309,7 @@ bool NumberSpec::can_become_step(std::string_view text) const {
     return a <= b && floor_divide(b, step) * step >= a;
   };
   if (p.integer.empty()) {
-    const Wide top =
-        power_of_ten(std::min<std::int64_t>(static_cast<std::int64_t>(max_digits) + scale, max_wide_digits)) - 1;
+    const Wide top = power_of_ten(static_cast<std::int64_t>(max_digits) + scale) - 1;
     const bool negative = holds(true, integer ? 1 : 0, top);
     return p.negative ? negative : (negative && text.empty()) || holds(false, 0, top);
   }

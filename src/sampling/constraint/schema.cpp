@@ -166,8 +166,8 @@ class SchemaCompiler {
       } else {
         words.push_back(v->dump());
         // Another spelling of a whole number, where double precision has it exactly.
-        constexpr double exact = 1e15;
-        if (v->is_number() && std::abs(v->get<double>()) < exact && v->get<double>() == std::floor(v->get<double>())) {
+        constexpr double exact = 9007199254740992;  // 2^53
+        if (v->is_number() && std::abs(v->get<double>()) <= exact && v->get<double>() == std::floor(v->get<double>())) {
           const std::string whole = std::to_string(v->get<std::int64_t>());
           words.insert(words.end(), {whole, whole + ".0"});
         }

@@ -72,7 +72,19 @@ SchemaDocument::SchemaDocument(std::string_view text) : root_(parse(text)) {
     if (value->is_object()) {
       const auto anchor = value->find("$anchor");
       if (anchor != value->end() && anchor->is_string()) anchors_.emplace(anchor->get<std::string>(), value);
-      for (const auto& [name, item] : value->items()) work.emplace_back(&item, place + "/" + escape_pointer(name));
+      const auto id = value->find("$id");
+      if (value != &root_ && id != value->end() && id->is_string()) inner_id_ = &*id;
+      for (const auto& [name, item] : value->items()) {
+        // Given values are no schemas.
+        if (name == "const" || name == "enum") {
+          paths_.emplace(&item, place + "/" + name);
+          if (item.is_array()) {
+            for (const Json& one : item) paths_.emplace(&one, place + "/" + name);
+          }
+        } else {
+          work.emplace_back(&item, place + "/" + escape_pointer(name));
+        }
+      }
     } else if (value->is_array()) {
       for (std::size_t i = 0; i < value->size(); ++i) work.emplace_back(&(*value)[i], place + "/" + std::to_string(i));
     }
@@ -92,6 +104,7 @@ void SchemaDocument::refuse(const Json& value, std::string_view what) const {
 
 const Json& SchemaDocument::resolve(const Json& ref) const {
   if (!ref.is_string()) refuse(ref, "expected a string");
+  if (inner_id_ != nullptr) refuse(*inner_id_, "references in a schema with several '$id' are not supported");
   std::string text = ref.get<std::string>();
   if (root_.is_object()) {
     const auto id = root_.find(root_.contains("$id") ? "$id" : "id");

@@ -46,6 +46,7 @@ class SchemaDocument {
   std::unordered_map<const Json*, std::string> paths_;
   std::map<std::string, const Json*> anchors_;
   bool ref_has_siblings_ = true;
+  const Json* inner_id_ = nullptr;  // a "$id" that is not the root's
   std::map<std::string, Dfa> patterns_, formats_;
   Budget budget_;
 };

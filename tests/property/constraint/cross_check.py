@@ -187,7 +187,17 @@ class Probe:
         return json.loads(self.process.stdout.readline())
 
 
+def plain(value):
+    """Whole numbers are written without an exponent."""
+    if isinstance(value, float) and value == int(value) and abs(value) >= 1e16:
+        return int(value)
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return {name: plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
 def writings(value):
+    value = plain(value)
     yield json.dumps(value, separators=(",", ":"))
     yield json.dumps(value)
     yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
