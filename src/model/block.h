@@ -88,6 +88,8 @@ class Block {
 // One overload for each kind of mixer and feed-forward, in mixers/.
 std::unique_ptr<Block> make_block(Build& build, const Attention& spec);
 std::unique_ptr<Block> make_block(Build& build, const LatentAttention& spec);
+std::unique_ptr<Block> make_block(Build& build, const Mamba& spec);
+std::unique_ptr<Block> make_block(Build& build, const Mamba2& spec);
 std::unique_ptr<Block> make_block(Build& build, const Experts& spec);
 struct MlpNames {
   std::string gate = "ffn_gate", up = "ffn_up", down = "ffn_down";

@@ -121,14 +121,16 @@ struct LatentAttention {
 struct Mamba {
   int inner = 0, state = 0, conv = 0, dt_rank = 0;
   Presence conv_bias = Presence::if_found, bias = Presence::no;
-  std::optional<Norm> norm = {};  // of dt, B and C
-  bool norm_weights = false;      // with weights of their own
+  Activation activation = Activation::silu;  // after the convolution
+  std::optional<Norm> norm = {};             // of dt, B and C
+  bool norm_weights = false;                 // with weights of their own
 };
 
 // State space with one decay a head (Mamba-2).
 struct Mamba2 {
   int inner = 0, state = 0, conv = 0, n_heads = 0, n_groups = 1;
   Presence conv_bias = Presence::if_found, bias = Presence::no;
+  Activation activation = Activation::silu;                           // after the convolution
   enum class Gate : std::uint8_t { plain, norm_after, norm_before };  // y silu(z); norm(y silu(z)); norm(y) silu(z)
   Gate gate = Gate::norm_after;
   int norm_groups = 1;
@@ -160,7 +162,7 @@ struct Rwkv {
   int inner = 0;
 };
 
-using MixerSpec = std::variant<Attention, LatentAttention>;
+using MixerSpec = std::variant<Attention, LatentAttention, Mamba, Mamba2>;
 
 struct Mlp {
   int width = 0;

@@ -10,6 +10,8 @@ namespace llm::model {
 
 extern const Family llama_family;
 extern const Family mixtral_family;
+extern const Family mamba_family;
+extern const Family mamba2_family;
 extern const Family qwen2_family;
 extern const Family qwen3_family;
 extern const Family qwen2_moe_family;

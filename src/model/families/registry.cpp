@@ -6,6 +6,8 @@ namespace {
 const Family* const all[] = {
     &llama_family,
     &mixtral_family,
+    &mamba_family,
+    &mamba2_family,
     &qwen2_family,
     &qwen3_family,
     &qwen2_moe_family,

@@ -1,0 +1,41 @@
+#include "model/families/families.h"
+#include "model/parts_recurrent.h"
+
+namespace llm::model {
+namespace {
+
+Norm norm(const Hyper& h) {
+  return rms_norm(h, 1e-5);
+}
+
+Layer layer(const Hyper& h, int) {
+  h.use(keys::head_dim);  // the inner width by the heads
+  h.use({"", {"time_step_rank"}});
+  return {.pre_mixer = norm(h), .mixers = {mamba2_mixer(h, norm(h))}};
+}
+
+}  // namespace
+
+const Family mamba2_family{
+    .name = "mamba2",
+    .gguf = {"mamba2"},
+    .hugging_face = {"mamba2"},
+    .special = "state space with one decay a head; gated norm over the groups",
+    .norm = norm,
+    .layer = layer,
+    .naming = {.prefixes = {"backbone.", ""},
+               .names = {{"token_embd", "embeddings"},
+                         {"output_norm", "norm_f"},
+                         {"attn_norm", "norm"},
+                         {"ssm_in", "mixer.in_proj"},
+                         {"ssm_conv1d", "mixer.conv1d"},
+                         {"ssm_dt.bias", "mixer.dt_bias"},
+                         {"ssm_a.weight", "mixer.A_log"},
+                         {"ssm_d.weight", "mixer.D"},
+                         {"ssm_norm", "mixer.norm"},
+                         {"ssm_out", "mixer.out_proj"}}},
+    .gguf_names = {{"ssm_a.weight", "ssm_a"}, {"ssm_d.weight", "ssm_d"}},
+    .rules = {{"ssm_a.weight", Adapt::negative_exp}},
+};
+
+}  // namespace llm::model
