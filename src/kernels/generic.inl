@@ -3,6 +3,10 @@
 
 #include "kernels/encode.inl"
 
+#include "kernels/encode_grid.inl"
+
+#include "kernels/encode_row.inl"
+
 #include "kernels/matmul_float.inl"
 
 #if defined(__AMX_TILE__)

@@ -10,6 +10,7 @@
 
 #include "kernels/decode.h"
 #include "kernels/half.h"
+#include "kernels/iq_grids.h"
 
 namespace llm::kernels {
 namespace {
