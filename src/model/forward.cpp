@@ -149,7 +149,8 @@ void run_source(const ops::Context& c, const StackWeights& decoder, const StackI
 OutputBuffers output_buffers(Workspace& w, const ModelSpec& spec, std::int64_t n_rows) {
   OutputBuffers b;
   b.rows = w.rows(n_rows, spec.n_embd);
-  if (spec.head.width != 0) b.projected = w.rows(n_rows, spec.head.width);
+  const std::int64_t width = spec.head.width != 0 ? spec.head.width : spec.n_embd;
+  if (spec.head.width != 0 || spec.head.transform) b.projected = w.rows(n_rows, width);
   b.pack = w.pack(n_rows, std::max<std::int64_t>(spec.n_embd, spec.head.width));
   return b;
 }
@@ -162,9 +163,11 @@ void run_output(const ops::Context& c, const StackWeights& stack, const HeadWeig
   if (last_hidden.data != nullptr) ops::copy(c, b.rows, last_hidden);
   if (logits.data == nullptr) return;
   ops::Rows rows = b.rows;
-  if (spec.width != 0) {
+  if (head.projection) {
+    const Activation act = spec.transform ? spec.transform_activation : Activation::none;
     const ops::PackedRows packed = ops::pack(c, rows, {c, {&head.projection.weight}}, b.pack);
-    ops::matmul(c, packed, {{&head.projection.weight, head.projection.bias, b.projected}});
+    ops::matmul(c, packed, {{&head.projection.weight, head.projection.bias, b.projected, false, 1, act}});
+    if (spec.transform) ops::norm(c, b.projected, head.transform_norm, b.projected);
     rows = b.projected;
   }
   const ops::PackedRows packed = ops::pack(c, rows, {c, {&head.output}}, b.pack);

@@ -174,9 +174,19 @@ constexpr std::string_view config_keys[] = {
 };
 
 constexpr std::string_view gguf_keys[] = {
-    "rope.scaling.finetuned", "feed_forward_length", "attention.value_length",  "vocab_size",
-    "tensor_data_layout",     "context_length",      "attention.head_count",    "rope.dimension_count",
-    "rope.freq_base",         "expert_group_count",  "expert_group_used_count", "attention.layer_norm_rms_epsilon",
+    "classifier.pooling_type",
+    "rope.scaling.finetuned",
+    "feed_forward_length",
+    "attention.value_length",
+    "vocab_size",
+    "tensor_data_layout",
+    "context_length",
+    "attention.head_count",
+    "rope.dimension_count",
+    "rope.freq_base",
+    "expert_group_count",
+    "expert_group_used_count",
+    "attention.layer_norm_rms_epsilon",
 };
 
 }  // namespace

@@ -301,6 +301,21 @@ void set_late_window(const Hyper& h, Attention& a, int i) {
   if (h.flag_or({"", {"use_sliding_window"}}, false) && windowed) set_window(a, window);
 }
 
+Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act) {
+  Attention a = attention(h, i, {.has_rope = false});
+  a.causal = false;
+  a.qkv_bias = a.output_bias = if_gguf_else(h, true);
+  Mlp m = mlp(h, i, act, false);
+  m.bias = if_gguf_else(h, true);
+  return {.mixers = {a}, .after_mixer = norm, .ffn = m, .after_ffn = norm};
+}
+
+int n_token_types(const Hyper& h, int otherwise) {
+  if (!h.gguf()) return static_cast<int>(h.integer_or({"", {"type_vocab_size"}}, otherwise, 0, 1 << 10));
+  const formats::TensorView* table = h.file().find_tensor("token_types.weight");
+  return table == nullptr ? 0 : static_cast<int>(std::min<std::int64_t>(table->extent[1], 1 << 10));
+}
+
 int n_vocab(const Hyper& h) {
   constexpr std::int64_t max_vocab = 1 << 24;
   if (h.gguf()) {

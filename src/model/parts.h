@@ -59,6 +59,11 @@ void set_window(Attention& a, std::int64_t window);
 // Qwen: with use_sliding_window, from layer max_window_layers on or as layer_types says.
 void set_late_window(const Hyper& h, Attention& a, int i);
 
+// An encoder's post-norm layer with biases everywhere (BERT).
+Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act);
+// Token types of BERT: by the file's tensor in GGUF.
+int n_token_types(const Hyper& h, int otherwise);
+
 int n_vocab(const Hyper& h);
 std::vector<float> alibi_slopes(int n_head);
 

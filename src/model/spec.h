@@ -238,6 +238,10 @@ struct Head {
   Presence bias = Presence::no;
   std::optional<Norm> norm = {};  // final norm
   int width = 0;                  // 0: n_embd; else a projection precedes
+  // Masked-token models: norm(act(W h + b)) precedes the output matrix.
+  bool transform = false;
+  Activation transform_activation = Activation::gelu_erf;
+  Norm transform_norm = {};
   float scale = 1;
   float softcap = 0;
   bool final_logits_bias = false;

@@ -62,6 +62,10 @@ void Weights::bind(const Hyper& hyper, Binder& binder) {
     binder.enter(spec.decoder, -1);
     const std::int64_t width = h.width != 0 ? h.width : spec.n_embd;
     if (h.width != 0) head.projection = binder.linear("output_projection", h.width, spec.n_embd);
+    if (h.transform) {
+      head.projection = binder.linear("output_transform", width, spec.n_embd, Presence::yes);
+      head.transform_norm = binder.norm(h.transform_norm, "output_transform_norm", width);
+    }
     head.output = h.tied ? decoder.tokens : binder.matrix("output", spec.n_vocab, width);
     head.bias = h.final_logits_bias ? binder.floats("final_logits_bias.bias", {spec.n_vocab}, Presence::if_found)
                                     : binder.floats("output.bias", {spec.n_vocab}, h.bias);

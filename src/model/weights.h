@@ -32,7 +32,8 @@ struct StackWeights {
 };
 
 struct HeadWeights {
-  Linear projection;  // n_embd to the embedding's width
+  Linear projection;  // n_embd to the embedding's width, or the transform
+  ops::Norm transform_norm;
   ops::WeightMatrix output;
   const float* bias = nullptr;
 };

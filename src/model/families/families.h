@@ -58,6 +58,14 @@ extern const Family deepseek_v2_family;
 extern const Family deepseek_v3_family;
 extern const Family deepseek2_family;
 
+extern const Family bert_family;
+extern const Family roberta_family;
+extern const Family distilbert_family;
+extern const Family electra_family;
+extern const Family albert_family;
+extern const Family nomic_bert_family;
+extern const Family modernbert_family;
+
 }  // namespace llm::model
 
 #endif

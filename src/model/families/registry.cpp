@@ -53,6 +53,13 @@ const Family* const all[] = {
     &deepseek_v2_family,
     &deepseek_v3_family,
     &deepseek2_family,
+    &bert_family,
+    &roberta_family,
+    &distilbert_family,
+    &electra_family,
+    &albert_family,
+    &nomic_bert_family,
+    &modernbert_family,
 };
 
 }  // namespace

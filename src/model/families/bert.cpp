@@ -1,0 +1,157 @@
+#include <string>
+
+#include "formats/quote.h"
+#include "model/families/families.h"
+
+namespace llm::model {
+namespace {
+
+Norm norm(const Hyper& h) {
+  return layer_norm(h, 1e-12);
+}
+
+Layer layer(const Hyper& h, int i) {
+  return encoder_layer(h, i, norm(h), activation(h, Activation::gelu_erf));
+}
+
+// Table of positions and token types, norm of the embeddings.
+void finish_embedding(const Hyper& h, ModelSpec& m, int offset) {
+  const Key kind{"", {"position_embedding_type"}};
+  if (const std::string name = h.text_or(kind, "absolute"); name != "absolute") {
+    h.fail(kind, formats::quote(name), "absolute");
+  }
+  if (h.gguf()) {
+    const Key causal_key = keys::causal;
+    h.expect_flag(causal_key, false, "an encoder");
+  }
+  m.n_position_max = h.integer(keys::n_context, offset + 1, 1 << 24) - offset;
+  Embedding& e = m.decoder.embedding;
+  e.positions = Positions::learned;
+  e.position_offset = offset;
+  e.n_positions = static_cast<int>(m.n_position_max) + offset;
+  e.norm = norm(h);
+  e.n_token_types = n_token_types(h, 2);
+}
+
+// The head that fills masks, if the folder has one under this name.
+void finish_head(const Hyper& h, ModelSpec& m, std::string_view tensor) {
+  if (h.gguf() || h.file().find_tensor(tensor) == nullptr) return;
+  m.head.exists = m.head.tied = m.head.transform = true;
+  m.head.transform_activation = activation(h, Activation::gelu_erf);
+  m.head.transform_norm = norm(h);
+  m.head.bias = Presence::yes;
+}
+
+void finish_bert(const Hyper& h, ModelSpec& m) {
+  finish_embedding(h, m, 0);
+  finish_head(h, m, "cls.predictions.transform.dense.weight");
+}
+
+// Positions begin after the padding's number.
+void finish_roberta(const Hyper& h, ModelSpec& m) {
+  finish_embedding(h, m, static_cast<int>(h.integer_or({"", {"pad_token_id"}}, 1, 0, 1 << 16)) + 1);
+  finish_head(h, m, "lm_head.dense.weight");
+}
+
+void finish_electra(const Hyper& h, ModelSpec& m) {
+  finish_embedding(h, m, 0);
+  const int width = static_cast<int>(h.integer_or({"", {"embedding_size"}}, m.n_embd, 1, 1 << 20));
+  if (width != m.n_embd) {
+    m.decoder.embedding.width = width;
+    m.decoder.embedding.project_bias = Presence::yes;
+  }
+}
+
+// One layer's weights for all layers.
+void finish_albert(const Hyper& h, ModelSpec& m) {
+  finish_electra(h, m);
+  for (const char* key : {"num_hidden_groups", "inner_group_num"}) {
+    const std::int64_t n = h.integer_or({"", {key}}, 1);
+    if (n != 1) h.fail({"", {key}}, std::to_string(n), "1");
+  }
+  m.decoder.shared_layers = true;
+}
+
+std::vector<TensorName> bert_names(std::vector<TensorName> more) {
+  std::vector<TensorName> names = {{"token_embd", "embeddings.word_embeddings"},
+                                   {"position_embd", "embeddings.position_embeddings"},
+                                   {"token_types", "embeddings.token_type_embeddings"},
+                                   {"token_embd_norm", "embeddings.LayerNorm"},
+                                   {"attn_q", "attention.self.query"},
+                                   {"attn_k", "attention.self.key"},
+                                   {"attn_v", "attention.self.value"},
+                                   {"attn_output", "attention.output.dense"},
+                                   {"attn_output_norm", "attention.output.LayerNorm"},
+                                   {"ffn_up", "intermediate.dense"},
+                                   {"ffn_down", "output.dense"},
+                                   {"layer_output_norm", "output.LayerNorm"}};
+  more.insert(more.end(), names.begin(), names.end());
+  return more;
+}
+
+}  // namespace
+
+const Family bert_family{
+    .name = "bert",
+    .gguf = {"bert"},
+    .hugging_face = {"bert"},
+    .special = "encoder: learned positions, token types, norms after the branches; GGUF also of its relatives",
+    .defaults = {.tied = true},
+    .kind = ModelKind::encoder,
+    .layer = layer,
+    .finish = finish_bert,
+    .naming = {.prefixes = {"bert.", ""},
+               .layer = "encoder.layer.{}.",
+               .names = bert_names({{"output_transform", "^cls.predictions.transform.dense"},
+                                    {"output_transform_norm", "^cls.predictions.transform.LayerNorm"},
+                                    {"output.bias", "^cls.predictions.bias"}})}};
+
+const Family roberta_family{.name = "roberta",
+                            .hugging_face = {"roberta", "xlm-roberta"},
+                            .special = "bert whose positions begin after the number of the padding token",
+                            .defaults = {.tied = true},
+                            .kind = ModelKind::encoder,
+                            .layer = layer,
+                            .finish = finish_roberta,
+                            .naming = {.prefixes = {"roberta.", ""},
+                                       .layer = "encoder.layer.{}.",
+                                       .names = bert_names({{"output_transform", "^lm_head.dense"},
+                                                            {"output_transform_norm", "^lm_head.layer_norm"},
+                                                            {"output.bias", "^lm_head.bias"}})}};
+
+const Family electra_family{.name = "electra",
+                            .hugging_face = {"electra"},
+                            .special = "bert with projected embeddings",
+                            .defaults = {.tied = true},
+                            .kind = ModelKind::encoder,
+                            .layer = layer,
+                            .finish = finish_electra,
+                            .naming = {.prefixes = {"electra.", ""},
+                                       .layer = "encoder.layer.{}.",
+                                       .names = bert_names({{"embd_projection", "embeddings_project"}})}};
+
+const Family albert_family{
+    .name = "albert",
+    .hugging_face = {"albert"},
+    .special = "projected embeddings; one layer for all",
+    .defaults = {.tied = true},
+    .kind = ModelKind::encoder,
+    .layer = [](const Hyper& h, int i) { return encoder_layer(h, i, norm(h), activation(h, Activation::gelu_tanh)); },
+    .finish = finish_albert,
+    .naming = {.prefixes = {"albert.", ""},
+               .layer = "encoder.albert_layer_groups.{}.albert_layers.0.",
+               .names = {{"token_embd", "embeddings.word_embeddings"},
+                         {"position_embd", "embeddings.position_embeddings"},
+                         {"token_types", "embeddings.token_type_embeddings"},
+                         {"token_embd_norm", "embeddings.LayerNorm"},
+                         {"embd_projection", "encoder.embedding_hidden_mapping_in"},
+                         {"attn_q", "attention.query"},
+                         {"attn_k", "attention.key"},
+                         {"attn_v", "attention.value"},
+                         {"attn_output", "attention.dense"},
+                         {"attn_output_norm", "attention.LayerNorm"},
+                         {"ffn_up", "ffn"},
+                         {"ffn_down", "ffn_output"},
+                         {"layer_output_norm", "full_layer_layer_norm"}}}};
+
+}  // namespace llm::model
