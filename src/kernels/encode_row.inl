@@ -4,7 +4,7 @@ bool encode_row(TensorType type, const float* src, std::byte* dst, std::int64_t 
   u8* b = reinterpret_cast<u8*>(dst);
   switch (type) {
     case TensorType::F32:
-      __builtin_memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
+      if (n > 0) __builtin_memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(float));
       return true;
     case TensorType::F16:
       return encode_f16(src, reinterpret_cast<std::uint16_t*>(dst), n);
