@@ -6,7 +6,6 @@
 
 #include "api/available_memory.h"
 #include "api/engine_impl.h"
-#include "api/generate_job.h"
 #include "api/read_jobs.h"
 
 namespace llm {
@@ -44,6 +43,28 @@ Engine::Impl::Impl(const Model& m, const EngineOptions& options)
 bool Engine::Impl::can_rewind() const {
   return std::none_of(run.core.groups.begin(), run.core.groups.end(),
                       [](const model::StateGroup& group) { return group.kind == model::StateKind::per_sequence; });
+}
+
+std::unique_ptr<api::GenerateJob> Engine::Impl::make_job(Request request, std::function<void(Result)> done) {
+  std::optional<sampling::ConstraintState> start;
+  if (request.constraint) {
+    if (!model_impl().tokenizer) {
+      throw Error(ErrorCode::usage, "constraint: this model has no vocabulary, expected one with text");
+    }
+    constexpr std::size_t n_kept = 4;
+    const std::lock_guard lock(mutex);
+    const auto known = std::find_if(constraints.begin(), constraints.end(),
+                                    [&](const auto& entry) { return entry.first == request.constraint->impl(); });
+    if (known != constraints.end()) {
+      start = known->second;
+    } else {
+      start.emplace(*request.constraint, model_impl().vocabulary());
+      constraints.emplace_front(request.constraint->impl(), *start);
+      if (constraints.size() > n_kept) constraints.pop_back();
+    }
+  }
+  return std::make_unique<api::GenerateJob>(model_impl(), std::move(request), run.engine.n_context, can_rewind(),
+                                            std::move(start), std::move(done));
 }
 
 Engine::Ticket Engine::Impl::queue(std::unique_ptr<api::Job> job) {
@@ -110,8 +131,7 @@ Engine::~Engine() = default;
 
 Engine::Ticket Engine::submit(Request request, std::function<void(Result)> done) {
   if (request.prompt.empty()) throw Error(ErrorCode::usage, "prompt: found no token, expected at least one");
-  auto job = std::make_unique<api::GenerateJob>(impl_->model_impl(), std::move(request), impl_->run.engine.n_context,
-                                                impl_->can_rewind(), std::move(done));
+  auto job = impl_->make_job(std::move(request), std::move(done));
   if (job->is_empty()) job->end_empty();
   return impl_->queue(std::move(job));
 }

@@ -2,12 +2,13 @@
 #define API_ENGINE_IMPL_H
 
 #include <atomic>
+#include <deque>
 #include <llm/engine.hpp>
 #include <memory>
 #include <mutex>
 #include <vector>
 
-#include "api/job.h"
+#include "api/generate_job.h"
 #include "api/model_impl.h"
 #include "api/run_options.h"
 #include "engine/engine_core.h"
@@ -39,6 +40,8 @@ struct Engine::Impl {
   void deliver_ended();
 
   const Model::Impl& model_impl() const { return *model.impl(); }
+  // The sampling loop of a request. Throws Error(usage | context).
+  std::unique_ptr<api::GenerateJob> make_job(Request request, std::function<void(Result)> done);
   // Whether a sequence may go back by a few positions.
   bool can_rewind() const;
 
@@ -49,6 +52,8 @@ struct Engine::Impl {
   std::vector<std::unique_ptr<api::Job>> active;  // their sequences are in the core
 
   std::mutex mutex;  // of what follows
+  // Requests with one constraint share what was computed for it; the latest few are kept.
+  std::deque<std::pair<std::shared_ptr<const Constraint::Impl>, sampling::ConstraintState>> constraints;
   std::vector<std::unique_ptr<api::Job>> inbox;
   std::vector<Ticket> cancelled;
   Ticket last_ticket = 0;

@@ -31,13 +31,14 @@ void check_ids(const std::vector<TokenId>& ids, std::int64_t n_vocab, const char
 }  // namespace
 
 GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context, bool can_guess,
-                         std::function<void(Result)> done)
+                         std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done)
     : model_(&model),
       request_(std::move(request)),
       n_context_(n_context),
       done_(std::move(done)),
       sampler_(request_.sampling, *model.tokens),
-      stops_(request_.stop) {
+      stops_(request_.stop),
+      constraint_(std::move(constraint)) {
   const model::ModelSpec& spec = model.model->spec();
   if (!spec.head.exists) {
     throw Error(ErrorCode::usage, "this model gives embeddings, expected one that generates text");
@@ -129,7 +130,8 @@ void GenerateJob::give(TokenId id, std::string_view text) {
 // Takes a token into the answer; n_ids: ids of the sequence with it. False: the answer has ended.
 bool GenerateJob::accept(TokenId id, std::int64_t n_ids) {
   token_text_.clear();
-  if (!request_.ignore_eos && model_->tokens->is_end_of_generation(id)) {
+  const bool ends = !request_.ignore_eos || constraint_.has_value();
+  if (ends && model_->tokens->is_end_of_generation(id)) {
     flush_text();
     if (stops_.found()) {
       result_.stop_text = *stops_.found();
@@ -155,9 +157,45 @@ bool GenerateJob::accept(TokenId id, std::int64_t n_ids) {
     result_.stop_text = *stops_.found();
     end(FinishReason::stop);
   }
+  if (constraint_ && !has_forced() && constraint_->must_end()) {
+    token_text_.clear();
+    flush_text();
+    if (!ended_ && !token_text_.empty()) give(id, token_text_);
+    end(FinishReason::stop);
+  }
   if (is_last) end(FinishReason::length);
   if (is_full) end(FinishReason::context);
   return !ended_;
+}
+
+// The token after the history: one that the constraint forces, or a sampled one.
+TokenId GenerateJob::choose(std::span<float> logits, std::span<const TokenId> history) {
+  if (has_forced()) return forced_[n_forced_used_++];
+  const auto position = static_cast<std::int64_t>(history.size());
+  if (!constraint_) return sampler_.sample(logits, history, request_.sequence_key, position);
+  const std::shared_ptr<const sampling::TokenMask> allowed = constraint_->mask();
+  const TokenId token = sampler_.sample(logits, history, request_.sequence_key, position, allowed.get());
+  if (model_->tokens->is_end_of_generation(token)) return token;
+  constraint_->advance(token);
+  forced_ = constraint_->forced_tokens();
+  n_forced_used_ = 0;
+  for (const TokenId next : forced_) constraint_->advance(next);
+  return token;
+}
+
+// Forced tokens join the answer at once; where log-probabilities are wanted they wait for their logits.
+void GenerateJob::use_forced(std::vector<TokenId>& ids) {
+  if (request_.n_logprobs > 0) {
+    for (std::size_t i = n_forced_used_; i < forced_.size() && static_cast<std::int64_t>(ids.size()) < n_context_;
+         ++i) {
+      ids.push_back(forced_[i]);
+    }
+    return;
+  }
+  while (has_forced() && !ended_) {
+    ids.push_back(forced_[n_forced_used_++]);
+    accept(ids.back(), static_cast<std::int64_t>(ids.size()));
+  }
 }
 
 engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) {
@@ -166,8 +204,9 @@ engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::ve
     first_output_ = Clock::now();
   }
   std::int64_t n_valid = outputs.position + outputs.n_rows;
-  std::int64_t n_right = 0, n_known = 0;
+  std::int64_t n_right = 0;
   try {
+    std::int64_t n_known = 0;  // ids that are certain
     for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
       const std::int64_t position = outputs.position + i + 1;  // of the token to choose
       const std::span<float> logits = outputs.row(i);
@@ -178,48 +217,51 @@ engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::ve
         logprobs.emplace(raw_);
         logprobs->top(static_cast<std::size_t>(request_.n_logprobs), token_.top);
       }
-      const std::span<const TokenId> history = std::span(ids).first(static_cast<std::size_t>(position));
-      const TokenId id = sampler_.sample(logits, history, request_.sequence_key, position);
-      if (logprobs) token_.logprob = logprobs->of(id);
-      const bool is_guessed =
-          position < static_cast<std::int64_t>(ids.size()) && ids[static_cast<std::size_t>(position)] == id;
+      const TokenId token = choose(logits, std::span(ids).first(static_cast<std::size_t>(position)));
+      if (logprobs) token_.logprob = logprobs->of(token);
+      const auto at = static_cast<std::size_t>(position);
+      const bool is_guessed = at < ids.size() && ids[at] == token;
       n_right += is_guessed ? 1 : 0;
-      n_known = position + 1;
-      if (!accept(id, n_known)) {
-        // An end token is no part of the sequence.
-        const bool is_part =
-            !result_.ids.empty() && n_before_ + static_cast<std::int64_t>(result_.ids.size()) == position + 1;
-        ids.resize(static_cast<std::size_t>(position));
-        if (is_part) ids.push_back(id);
-        n_known = static_cast<std::int64_t>(ids.size());
-        n_valid = std::min(n_valid, position + (is_guessed && is_part ? 1 : 0));
-        break;
-      }
-      if (is_guessed) continue;
-      ids.resize(static_cast<std::size_t>(position));
-      ids.push_back(id);
-      n_valid = position;
+      const std::size_t n_before = result_.ids.size();
+      const bool goes_on = accept(token, position + 1);
+      const bool is_part = result_.ids.size() > n_before;  // an end token is not
+      n_known = position + (is_part ? 1 : 0);
+      if (goes_on && is_guessed) continue;
+      ids.resize(at);
+      if (is_part) ids.push_back(token);
+      n_valid = position + (is_guessed && is_part ? 1 : 0);
       break;
     }
+    ids.resize(static_cast<std::size_t>(n_known));  // without guesses that this step had no row for
+    if (!ended_) use_forced(ids);
+    engine::Advance next{.n_valid = std::min(n_valid, n_known), .outputs_from = 0, .n_guesses = 0, .done = ended_};
+    if (request_.n_logprobs > 0) {
+      next.outputs_from = n_known - 1;
+      next.n_guesses = static_cast<std::int64_t>(ids.size()) - n_known;
+    } else {
+      next.outputs_from = static_cast<std::int64_t>(ids.size()) - 1;
+    }
+    if (!ended_ && lookup_ && next.n_guesses == 0) add_guesses(outputs.n_rows - 1, n_right, ids, next);
+    return next;
   } catch (...) {
     fail(std::current_exception());
-    return {.n_valid = outputs.position + 1, .outputs_from = outputs.position + 1, .n_guesses = 0, .done = true};
+    ids.resize(static_cast<std::size_t>(outputs.position + 1));
+    return {.n_valid = outputs.position + 1, .outputs_from = outputs.position, .n_guesses = 0, .done = true};
   }
-  ids.resize(static_cast<std::size_t>(n_known));  // without guesses that this step had no row for
-  const std::int64_t n_ids = n_known;
-  engine::Advance next{.n_valid = n_valid, .outputs_from = n_ids - 1, .n_guesses = 0, .done = ended_};
-  if (ended_ || !lookup_) return next;
-  lookup_->learn(outputs.n_rows - 1, std::min(n_right, outputs.n_rows - 1));
+}
+
+void GenerateJob::add_guesses(std::int64_t n_guessed, std::int64_t n_right, std::vector<TokenId>& ids,
+                              engine::Advance& next) {
+  lookup_->learn(n_guessed, std::min(n_right, n_guessed));
   lookup_->extend(ids);
   guesses_.clear();
-  std::int64_t most = n_context_ - n_ids - 1;
+  std::int64_t most = n_context_ - static_cast<std::int64_t>(ids.size()) - 1;
   if (request_.max_tokens >= 0) {
     most = std::min(most, request_.max_tokens - static_cast<std::int64_t>(result_.ids.size()) - 1);
   }
   lookup_->guess(ids, most, guesses_);
   ids.insert(ids.end(), guesses_.begin(), guesses_.end());
   next.n_guesses = static_cast<std::int64_t>(guesses_.size());
-  return next;
 }
 
 void GenerateJob::fail(const std::exception_ptr& error) {

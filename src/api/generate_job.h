@@ -10,6 +10,7 @@
 #include "api/job.h"
 #include "api/lookup.h"
 #include "api/model_impl.h"
+#include "sampling/constraint_state.h"
 #include "sampling/sampler.h"
 #include "sampling/stop_strings.h"
 
@@ -18,9 +19,10 @@ namespace llm::api {
 // The sampling loop of one request: logits to tokens to text, until something ends it.
 class GenerateJob : public Job {
  public:
-  // Throws Error(usage | context) for what cannot be run. `can_guess`: guesses may be taken back.
+  // Throws Error(usage | context) for what cannot be run. `can_guess`: guesses may be taken back. `constraint`: the
+  // start of request.constraint.
   GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context, bool can_guess,
-              std::function<void(Result)> done);
+              std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done);
 
   engine::SequenceOptions sequence() override;
   void cancel() override;
@@ -40,6 +42,10 @@ class GenerateJob : public Job {
 
  private:
   bool accept(TokenId id, std::int64_t n_ids);
+  TokenId choose(std::span<float> logits, std::span<const TokenId> history);
+  bool has_forced() const { return n_forced_used_ < forced_.size(); }
+  void use_forced(std::vector<TokenId>& ids);
+  void add_guesses(std::int64_t n_guessed, std::int64_t n_right, std::vector<TokenId>& ids, engine::Advance& next);
   void give(TokenId id, std::string_view text);
   std::string_view text_of(TokenId id);
   void flush_text();
@@ -53,6 +59,9 @@ class GenerateJob : public Job {
   sampling::StopStrings stops_;
   std::optional<IncrementalDecoder> decoder_;
   std::optional<Lookup> lookup_;
+  std::optional<sampling::ConstraintState> constraint_;
+  std::vector<TokenId> forced_;  // what the constraint leaves no choice about; its state is after them
+  std::size_t n_forced_used_ = 0;
   std::int64_t n_before_ = 0;
 
   Result result_;

@@ -5,12 +5,14 @@
 #include <llm/model.hpp>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "model/model.h"
 #include "sampling/token_table.h"
+#include "sampling/token_trie.h"
 
 namespace llm {
 inline namespace v1 {
@@ -23,6 +25,14 @@ struct Model::Impl {
   ModelInfo info;
   LogSink log;
   std::uint64_t held_bytes = 0;  // of the weights: private memory that is taken already
+
+  // Made when the first constraint needs it.
+  const sampling::VocabularyIndex& vocabulary() const {
+    std::call_once(vocabulary_once, [&] { vocabulary_index = std::make_unique<sampling::VocabularyIndex>(*tokens); });
+    return *vocabulary_index;
+  }
+  mutable std::once_flag vocabulary_once = {};
+  mutable std::unique_ptr<sampling::VocabularyIndex> vocabulary_index = {};
 
   void say(LogLevel level, std::string_view message) const {
     if (log) log(level, message);

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "api/engine_impl.h"
-#include "api/generate_job.h"
 #include "sampling/sampler.h"
 
 namespace llm {
@@ -145,8 +144,8 @@ Result Session::generate(Request request) {
   const std::vector<TokenId> prompt = request.prompt;
   s.check(prompt);
   const std::int64_t n_before = s.size() + static_cast<std::int64_t>(prompt.size());
-  api::GenerateJob job(s.engine.impl().model_impl(), std::move(request), s.engine.options().n_context,
-                       s.engine.impl().can_rewind(), {});
+  const std::unique_ptr<api::GenerateJob> owner = s.engine.impl().make_job(std::move(request), {});
+  api::GenerateJob& job = *owner;
   if (n_before == 0)
     throw Error(ErrorCode::usage, "prompt: found no token, expected one in the session or the request");
   if (n_before >= s.engine.options().n_context && !job.is_empty()) {

@@ -234,4 +234,56 @@ TEST(SmolLM2, SeedGivesOneTextWhateverElseRuns) {
   EXPECT_EQ(n_same, 1);
 }
 
+TEST(SmolLM2, ConstrainedAnswersBelongToTheLanguage) {
+  const std::vector<llm::TokenId> chat = prompts()[2].ids();
+  const llm::Constraint schema = llm::Constraint::json_schema(
+      R"({"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "length_in_km": {"type": "integer"},
+          "ends_in": {"enum": ["sea", "lake", "river"]}}, "required": ["name", "length_in_km", "ends_in"],
+          "additionalProperties": false})",
+      {});
+  llm::Engine engine(model(), {.n_context = 512, .max_sequences = 4});
+  for (const llm::Constraint& constraint :
+       {schema, llm::Constraint::choice({"Rhine", "Rhone", "Danube"}), llm::Constraint::regex("[0-9]{3}-[a-f]{2}")}) {
+    llm::Request request = greedy_request(chat, 120);
+    request.constraint = constraint;
+    const llm::Result plain = engine.generate(request);
+    ASSERT_EQ(plain.error, "");
+    EXPECT_EQ(plain.reason, llm::FinishReason::stop);
+    EXPECT_TRUE(constraint.accepts(plain.text)) << plain.text;
+    EXPECT_EQ(model().tokenizer()->decode(plain.ids), plain.text);
+    // Log-probabilities and guesses change nothing.
+    request.n_logprobs = 2;
+    const llm::Result told = engine.generate(request);
+    EXPECT_EQ(told.ids, plain.ids);
+    ASSERT_EQ(told.tokens.size(), plain.ids.size());
+    request.lookup = 6;
+    const llm::Result guessed = engine.generate(request);
+    EXPECT_EQ(guessed.ids, plain.ids);
+    for (std::size_t i = 0; i < plain.ids.size(); ++i) {
+      EXPECT_EQ(told.tokens[i].id, plain.ids[i]);
+      EXPECT_EQ(told.tokens[i].logprob, guessed.tokens[i].logprob);
+    }
+    request.n_logprobs = 0;
+    EXPECT_EQ(engine.generate(request).ids, plain.ids);
+    llm::Session session(model(), {.n_context = 512});
+    request.lookup = 0;
+    EXPECT_EQ(session.generate(request).text, plain.text);
+    request.max_tokens = 2;
+    EXPECT_LE(engine.generate(request).ids.size(), 2u);
+  }
+}
+
+TEST(SmolLM2, ForcedTokensAreNotRunOneByOne) {
+  llm::Engine engine(model(), {.n_context = 512});
+  llm::Request request = greedy_request(prompts()[0].ids(), 100);
+  const std::string text = "the one and only answer that this constraint allows is spelled out in full here";
+  request.constraint = llm::Constraint::choice({text});
+  int n_steps = 0;
+  std::optional<llm::Result> result;
+  engine.submit(request, [&](llm::Result r) { result = std::move(r); });
+  while (!result && engine.step()) ++n_steps;
+  EXPECT_EQ(result->text, text);
+  EXPECT_LE(n_steps, 4);
+}
+
 }  // namespace

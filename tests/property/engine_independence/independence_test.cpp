@@ -98,7 +98,7 @@ TEST_P(Independence, LogitsDoNotDependOnWhatElseRuns) {
     variants.push_back({.n_threads = 2, .n_context = 256, .max_sequences = n_sequences});
   }
   for (const int chunk : {1, 3, 16, 64}) {
-    variants.push_back({.n_threads = 1 + chunk % 3, .n_context = 256, .max_sequences = 4, .chunk = chunk});
+    variants.push_back({.n_threads = 1 + chunk % 2, .n_context = 256, .max_sequences = 4, .chunk = chunk});
   }
   variants.push_back({.n_threads = 2, .n_context = 256, .max_sequences = 8, .kv_memory = one * 2});
   variants.push_back(
@@ -143,7 +143,9 @@ TEST_P(Independence, SessionGivesWhatTheEngineGives) {
   EXPECT_TRUE(trace_of(session.generate(rest)) == trace_of(expected));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Independence, ::testing::Values("llama-gqa", "mistral-swa", "qwen2-swa"),
+INSTANTIATE_TEST_SUITE_P(Models, Independence,
+                         ::testing::Values("llama-gqa", "mistral-swa", "qwen2-swa", "gemma3", "mixtral", "qwen3_moe",
+                                           "deepseek_v3"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
