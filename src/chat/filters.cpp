@@ -144,7 +144,7 @@ Value to_json_filter(Interpreter& in, const Value& input, const Call& call) {
   const Value indent = call.get(1, "indent", Value::none());
   if (!indent.is_none()) {
     style.has_indent = true;
-    style.item_separator = ",";
+    style.item_separator.assign(1, ',');
     if (indent.is_string()) {
       style.indent = indent.bytes();
     } else {

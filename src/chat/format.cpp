@@ -53,7 +53,7 @@ Spec parse_spec(std::string_view text) {
   if (at < text.size() && text[at] == '0') {
     ++at;
     if (spec.align == 0) {
-      spec.fill = "0";
+      spec.fill.assign(1, '0');
       spec.align = '=';
     }
   }
@@ -356,7 +356,7 @@ void append_percent(TextBuilder& out, Budget& budget, const Value& value, Spec s
       }
       if (spec.align == '=') {
         spec.align = '>';
-        spec.fill = " ";
+        spec.fill.assign(1, ' ');
       }
       return pad(out, spec, "", *body, false, '>');
     }
@@ -418,13 +418,13 @@ Value format_percent(Heap& heap, const Value& format, const Value& arguments) {
       } else if (bytes[at] == '0') {
         if (spec.align == 0) {
           spec.align = '=';
-          spec.fill = "0";
+          spec.fill.assign(1, '0');
         }
       } else {
         break;
       }
     }
-    if (spec.align == '<') spec.fill = " ";
+    if (spec.align == '<') spec.fill.assign(1, ' ');
     const auto number = [&](std::int64_t& target) {
       if (at < bytes.size() && bytes[at] == '*') {
         target = to_index(values.next(), "* wants an integer");

@@ -446,7 +446,7 @@ ExpressionPtr Parser::filter(ExpressionPtr node, bool start_inline) {
     start_inline = false;
     auto filter_node = make(ExpressionKind::filter, current().place);
     filter_node->text = expect_any_name();
-    while (skip_op(".")) filter_node->text += "." + expect_any_name();
+    while (skip_op(".")) filter_node->text.append(1, '.').append(expect_any_name());
     if (!is_filter(filter_node->text)) {
       unknown_.push_back({filter_node->place, fmt::format("no filter named '{}'", filter_node->text)});
     }
@@ -466,7 +466,7 @@ ExpressionPtr Parser::test(ExpressionPtr node) {
   const bool negated = skip_name("not");
   auto test_node = make(ExpressionKind::test, current().place);
   test_node->text = expect_any_name();
-  while (skip_op(".")) test_node->text += "." + expect_any_name();
+  while (skip_op(".")) test_node->text.append(1, '.').append(expect_any_name());
   if (!is_test(test_node->text)) {
     unknown_.push_back({test_node->place, fmt::format("no test named '{}'", test_node->text)});
   }

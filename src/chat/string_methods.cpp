@@ -109,7 +109,7 @@ TextPtr map_case(Budget& budget, const Text& text, char to) {
         in_word = is_cased(c);
         break;
     }
-    if (c == 0x3A3 && !first && (to == 'l' || to == 'c' || to == 't') && reader.done()) mapped = U"\u03C2";
+    if (c == 0x3A3 && !first && (to == 'l' || to == 'c' || to == 't') && reader.done()) mapped.assign(1, U'\u03C2');
     if (origin != piece_origin || piece.size() > 4096) {
       out.append(piece, piece_origin);
       piece.clear();

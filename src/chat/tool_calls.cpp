@@ -71,9 +71,40 @@ std::string dumped(const ordered_json& value) {
   return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+// A container as Python prints it, as JSON: other quotes and names of constants.
+ordered_json parse_python(std::string_view text) {
+  std::string json;
+  for (std::size_t at = 0; at < text.size();) {
+    const char quote = text[at];
+    if (quote == '\'' || quote == '"') {
+      std::string inner;
+      for (++at; at < text.size() && text[at] != quote; ++at) {
+        if (text[at] == '"') inner += '\\';
+        if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == '\'') ++at;
+        inner += text[at];
+      }
+      ++at;
+      json += '"' + inner + '"';
+    } else if (starts(text.substr(at), "True")) {
+      json += "true";
+      at += 4;
+    } else if (starts(text.substr(at), "False")) {
+      json += "false";
+      at += 5;
+    } else if (starts(text.substr(at), "None")) {
+      json += "null";
+      at += 4;
+    } else {
+      json += text[at++];
+    }
+  }
+  return parse_json(json);
+}
+
 // The value of a parameter written as plain text: JSON if it is any but a string, else the text.
 ordered_json plain_value(std::string_view text) {
   ordered_json value = parse_json(text);
+  if (value.is_discarded() && !text.empty() && (text[0] == '{' || text[0] == '[')) value = parse_python(text);
   if (value.is_discarded() || value.is_string()) return std::string(text);
   return value;
 }
@@ -360,7 +391,9 @@ void take_tool_calls(std::string_view source, std::string& content, Calls& calls
   };
   const std::size_t before = calls.size();
   for (const auto& [open, close] : tags) {
-    if (!has(source, trimmed(open.substr(0, open.find('`')))) || !has(content, open)) continue;
+    const bool known = open == "function call<|role_sep|>" ? has(source, "function call") && has(source, "<|role_sep|>")
+                                                           : has(source, trimmed(open.substr(0, open.find('`'))));
+    if (!known || !has(content, open)) continue;
     if (open == "[TOOL_CALLS]") {  // each call, or the list of them, ends where the next begins
       const std::size_t first = content.find(open);
       std::string rest = content.substr(first);

@@ -14,24 +14,30 @@ namespace {
 
 constexpr std::size_t indexed_from = 12;  // entries of a dict
 
+std::string tagged(char tag, std::string_view text) {
+  std::string all(1, tag);
+  all.append(text);
+  return all;
+}
+
 // Equal keys have equal canonical text.
 std::string canonical(const Value& key) {
   switch (key.kind()) {
     case Kind::none:
-      return "n";
+      return tagged('n', {});
     case Kind::boolean:
     case Kind::integer:
-      return "i" + format_integer(key.integer());
+      return tagged('i', format_integer(key.integer()));
     case Kind::real: {
       const double value = key.real();
       if (std::abs(value) < 1e30 && value == std::floor(value))
-        return "i" + format_integer(static_cast<Integer>(value));
-      return "r" + format_real(value);
+        return tagged('i', format_integer(static_cast<Integer>(value)));
+      return tagged('r', format_real(value));
     }
     case Kind::string:
-      return "s" + key.bytes();
+      return tagged('s', key.bytes());
     case Kind::tuple: {
-      std::string all = "t";
+      std::string all(1, 't');
       for (const Value& item : key.list().items) {
         const std::string one = canonical(item);
         all += fmt::format("{}:", one.size()) + one;
@@ -101,7 +107,7 @@ const Value* Dict::find(const Value& key) const {
 
 const Value* Dict::find(std::string_view key) const {
   if (!index_.empty()) {
-    const auto found = index_.find("s" + std::string(key));
+    const auto found = index_.find(tagged('s', key));
     return found == index_.end() ? nullptr : &entries_[found->second].second;
   }
   for (const Entry& entry : entries_) {

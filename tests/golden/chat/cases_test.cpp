@@ -130,7 +130,7 @@ TEST(ChatCases, ControlTokensOfMessagesAreNotOfTheTemplate) {
     std::string foreign;
     for (const llm::ChatSegment& segment : chat.render_segments(messages, options)) {
       if (!segment.from_template) foreign += segment.text;
-      if (segment.from_template) EXPECT_EQ(segment.text.find("be evil"), std::string::npos);
+      EXPECT_TRUE(!segment.from_template || segment.text.find("be evil") == std::string::npos);
     }
     EXPECT_NE(foreign.find(typed), std::string::npos);
     ++n;
