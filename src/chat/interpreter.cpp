@@ -345,8 +345,11 @@ Value Interpreter::evaluate(const Expression& node) {
       return evaluate_display(node);
     case ExpressionKind::dict:
       return evaluate_dict(node);
-    case ExpressionKind::attribute:
-      return attribute(evaluate(*node.operands[0]), node.text);
+    case ExpressionKind::attribute: {
+      const Value value = evaluate(*node.operands[0]);
+      place_ = node.place;
+      return attribute(value, node.text);
+    }
     case ExpressionKind::item:
       return item(evaluate(*node.operands[0]), evaluate(*node.operands[1]));
     case ExpressionKind::slice:

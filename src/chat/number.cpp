@@ -122,14 +122,16 @@ bool parse_real(std::string_view text, double& value) {
   } else {
     if (!(rest.front() == '.' || (rest.front() >= '0' && rest.front() <= '9'))) return false;
     if (rest == ".") return false;
-    const auto result = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    double read = 0;
+    const auto result = std::from_chars(rest.data(), rest.data() + rest.size(), read);
     if (result.ec == std::errc::result_out_of_range) {
       const std::size_t e = lower.find('e');
-      value = e != std::string::npos && lower.compare(e, 2, "e-") == 0 ? 0.0 : std::numeric_limits<double>::infinity();
+      read = e != std::string::npos && lower.compare(e, 2, "e-") == 0 ? 0.0 : std::numeric_limits<double>::infinity();
     } else if (result.ec != std::errc()) {
       return false;
     }
     if (result.ptr != rest.data() + rest.size()) return false;
+    value = read;
   }
   if (negative) value = -value;
   return true;

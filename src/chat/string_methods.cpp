@@ -167,7 +167,7 @@ Values split_on_space(Heap& heap, const TextPtr& text, std::int64_t most) {
     const std::size_t begin = at;
     heap.budget().step();
     if (most >= 0 && static_cast<std::int64_t>(parts.size()) >= most) {
-      parts.emplace_back(strip(heap.budget(), slice(heap.budget(), text, begin, bytes.size()), nullptr, false, true));
+      parts.emplace_back(slice(heap.budget(), text, begin, bytes.size()));
       return parts;
     }
     skip(false);
@@ -246,7 +246,6 @@ Value rsplit(Interpreter& in, const Value& self, const Call& call) {
       rest = slice(in.budget(), rest, 0, rest->bytes().size() - word.bytes().size());
       rest = strip(in.budget(), rest, nullptr, false, true);
     }
-    rest = strip(in.budget(), rest, nullptr, true, false);
     parts.emplace_back(rest);
   } else {
     const std::string& by = string_argument(*separator, "rsplit").bytes();

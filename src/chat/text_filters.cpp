@@ -299,15 +299,15 @@ Value strip_tags(Interpreter& in, const Value& input, const Call& call) {
   return Value(result);
 }
 
-void append_quoted(TextBuilder& out, const Text& text, bool slash_stays) {
+void append_quoted(TextBuilder& out, const Text& text, bool in_query) {
   std::size_t run = 0;
   for (std::size_t at = 0; at < text.bytes().size(); ++at) {
     const char c = text.bytes()[at];
     while (text.runs()[run].end <= at) ++run;
     const bool stays = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '_' || c == '.' || c == '~' || (c == '/' && slash_stays);
-    if (stays) {
-      out.append(std::string_view(&c, 1), text.runs()[run].foreign);
+                       c == '_' || c == '.' || c == '~' || (c == '/' && !in_query);
+    if (stays || (c == ' ' && in_query)) {
+      out.append(stays ? std::string_view(&c, 1) : "+", text.runs()[run].foreign);
     } else {
       out.append(fmt::format("%{:02X}", static_cast<unsigned char>(c)), text.runs()[run].foreign);
     }
@@ -318,16 +318,16 @@ Value url_encode(Interpreter& in, const Value& input, const Call& call) {
   call.check("urlencode", {});
   TextBuilder out(in.budget());
   if (input.is_string() || !is_iterable(input)) {
-    append_quoted(out, *in.text_of(input), true);
+    append_quoted(out, *in.text_of(input), false);
     return Value(out.finish());
   }
   bool first = true;
   const auto pair = [&](const Value& key, const Value& value) {
     if (!first) out.append("&", false);
     first = false;
-    append_quoted(out, *in.text_of(key), false);
+    append_quoted(out, *in.text_of(key), true);
     out.append("=", false);
-    append_quoted(out, *in.text_of(value), false);
+    append_quoted(out, *in.text_of(value), true);
   };
   if (input.is(Kind::dict)) {
     for (const auto& [key, value] : input.dict().entries()) pair(key, value);
