@@ -1,0 +1,129 @@
+#include "chat_prompt.h"
+
+#include <fmt/format.h>
+
+#include "options.h"
+#include "report.h"
+
+namespace llmgen {
+
+using llm::Error;
+using llm::ErrorCode;
+using nlohmann::ordered_json;
+
+void add_chat_flags(CLI::App& app, ChatFlags& flags) {
+  app.add_flag("--chat", flags.chat, "Apply the model's chat template to the prompt")->group("Chat");
+  app.add_option("--system", flags.system, "System message; turns --chat on")->group("Chat")->type_name("TEXT");
+  app.add_option("--chat-template", flags.template_file, "Chat template from a file instead of the model's own")
+      ->group("Chat")
+      ->type_name("FILE");
+  app.add_option("--template-name", flags.template_name, "Which of the model's templates to use")->group("Chat");
+  app.add_option("--tools", flags.tools_file, "Tool definitions (a JSON array); turns --chat on")
+      ->group("Chat")
+      ->type_name("FILE");
+  app.add_option("--template-vars", flags.variables,
+                 "Further variables of the template, e.g. {\"enable_thinking\": false}")
+      ->group("Chat")
+      ->type_name("JSON");
+  app.add_option("--reasoning", flags.reasoning, "Reasoning sections of an answer: show, hide or separate (in --json)")
+      ->check(CLI::IsMember({"show", "hide", "separate"}))
+      ->group("Chat")
+      ->capture_default_str();
+}
+
+void check_chat_flags(const ChatFlags& flags) {
+  if (!flags.variables.empty()) {
+    const auto variables = nlohmann::json::parse(flags.variables, nullptr, false);
+    if (!variables.is_object()) throw Error(ErrorCode::usage, "--template-vars: expected a JSON object");
+  }
+}
+
+llm::ChatTemplate chat_template_of(const llm::Model& model, const ChatFlags& flags) {
+  if (!flags.template_file.empty()) return llm::ChatTemplate(read_text(flags.template_file));
+  const std::optional<std::string> source = model.chat_template(flags.template_name);
+  if (!source) {
+    if (!flags.template_name.empty()) {
+      throw Error(ErrorCode::usage,
+                  fmt::format("--template-name: the model has no chat template named '{}'", flags.template_name));
+    }
+    throw Error(ErrorCode::usage,
+                "the model has no chat template: give one with --chat-template FILE, or leave --chat out");
+  }
+  return llm::ChatTemplate(*source);
+}
+
+std::vector<llm::TokenId> render_ids(const llm::Model& model, const llm::ChatTemplate& chat_template,
+                                     const ordered_json& messages, const ChatFlags& flags, bool add_generation_prompt) {
+  const llm::Tokenizer& tokenizer = tokenizer_of(model);
+  llm::ChatRenderOptions options;
+  const llm::SpecialTokens& special = tokenizer.special();
+  if (special.bos) options.bos_token = tokenizer.token_text(*special.bos);
+  if (special.eos) options.eos_token = tokenizer.token_text(*special.eos);
+  options.add_generation_prompt = add_generation_prompt;
+  options.variables_json = flags.variables;
+  options.tools_json = flags.tools_json;
+  if (options.tools_json.empty() && !flags.tools_file.empty()) options.tools_json = read_text(flags.tools_file);
+
+  const std::vector<llm::ChatSegment> segments = chat_template.render_segments(dump(messages), options);
+  std::vector<llm::TextPiece> pieces;
+  pieces.reserve(segments.size());
+  for (const llm::ChatSegment& segment : segments) pieces.push_back({segment.text, segment.from_template});
+  std::vector<llm::TokenId> ids = tokenizer.encode_pieces(pieces, false);
+  // Templates that do not write the start token rely on the vocabulary to add it; never twice.
+  if (special.add_bos && special.bos && (ids.empty() || ids.front() != *special.bos))
+    ids.insert(ids.begin(), *special.bos);
+  return ids;
+}
+
+std::vector<llm::TokenId> chat_prompt(const llm::Model& model, const ChatFlags& flags, const std::string& user_text) {
+  ordered_json messages = ordered_json::array();
+  if (!flags.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.system}});
+  messages.push_back({{"role", "user"}, {"content", user_text}});
+  return render_ids(model, chat_template_of(model, flags), messages, flags);
+}
+
+ordered_json tool_calls_json(const llm::ChatAnswer& answer) {
+  ordered_json calls = ordered_json::array();
+  for (const llm::ToolCall& call : answer.tool_calls) {
+    calls.push_back({{"id", call.id},
+                     {"type", "function"},
+                     {"function", {{"name", call.name}, {"arguments", call.arguments_json}}}});
+  }
+  return calls;
+}
+
+void add_answer_parts(ordered_json& object, const llm::Model& model, const ChatFlags& flags, std::string_view text) {
+  const llm::ChatAnswer answer = chat_template_of(model, flags).parse_answer(text);
+  if (flags.reasoning != "show") object["text"] = answer.content;
+  if (flags.reasoning == "separate") object["reasoning"] = answer.reasoning;
+  if (!answer.tool_calls.empty()) {
+    object["tool_calls"] = tool_calls_json(answer);
+    if (object["finish_reason"] == "stop") object["finish_reason"] = "tool_calls";
+  }
+}
+
+AnswerStream::AnswerStream(const llm::Model& model, const ChatFlags& flags, bool constrained) {
+  hide_ = wants_chat(flags) && flags.reasoning != "show" && !constrained;
+  if (hide_) template_ = chat_template_of(model, flags);
+}
+
+// What of the content is certain: everything but a tail that may still become the opening of a reasoning section.
+std::string AnswerStream::push(std::string_view text) {
+  if (!hide_) return std::string(text);
+  text_ += text;
+  const std::string content = template_->parse_answer(text_).content;
+  const std::size_t open = content.find_last_of("<[|");
+  const std::size_t certain = open != std::string::npos && content.size() - open < 24 ? open : content.size();
+  if (certain <= shown_) return {};
+  std::string fresh = content.substr(shown_, certain - shown_);
+  shown_ = certain;
+  return fresh;
+}
+
+std::string AnswerStream::finish() {
+  if (!hide_) return {};
+  const std::string content = template_->parse_answer(text_).content;
+  return content.size() > shown_ ? content.substr(shown_) : std::string();
+}
+
+}  // namespace llmgen

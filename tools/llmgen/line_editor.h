@@ -1,0 +1,30 @@
+#ifndef LLMGEN_LINE_EDITOR_H
+#define LLMGEN_LINE_EDITOR_H
+
+#include <optional>
+#include <string>
+
+namespace llmgen {
+
+// Lines that a person types: editing and history on a terminal (libedit), plain lines otherwise.
+class LineEditor {
+ public:
+  explicit LineEditor(std::string history_file);
+  ~LineEditor();
+  LineEditor(const LineEditor&) = delete;
+  LineEditor& operator=(const LineEditor&) = delete;
+
+  enum class Status { line, interrupted, end };
+  // One line without its newline. Ctrl-C gives `interrupted`, Ctrl-D or the end of the input `end`.
+  Status read(const std::string& prompt, std::string& line);
+  // Puts `text` into the next line for editing (terminal only).
+  void prefill(const std::string& text);
+
+ private:
+  std::string history_file_;
+  bool terminal_;
+};
+
+}  // namespace llmgen
+
+#endif

@@ -1,0 +1,87 @@
+#ifndef LLMGEN_OPTIONS_H
+#define LLMGEN_OPTIONS_H
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <llm/llm.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "console.h"
+
+namespace llmgen {
+
+// Option groups that commands share. Each add_* function adds the flags of one group to a command.
+
+struct ModelFlags {
+  std::string path;
+  bool no_mmap = false;
+  bool mlock = false;
+  std::vector<std::string> lora;  // FILE[:SCALE]
+};
+void add_model_flags(CLI::App& app, ModelFlags& flags);
+
+struct ConsoleFlags {
+  Console console;
+  std::string color = "auto";
+};
+void add_console_flags(CLI::App& app, ConsoleFlags& flags);
+Console console_of(const ConsoleFlags& flags);
+
+// How a run uses the machine.
+struct RunFlags {
+  int threads = 0;
+  std::int64_t context = 0;
+  std::string kv_type = "f16";
+  bool exact = false;
+  int chunk = 0;
+};
+void add_run_flags(CLI::App& app, RunFlags& flags);
+llm::EngineOptions engine_options(const RunFlags& flags);
+
+// How tokens are chosen and when an answer ends.
+struct SamplingFlags {
+  llm::SamplingOptions sampling;
+  std::optional<std::uint64_t> seed;
+  bool greedy = false;
+  int max_tokens = 512;
+  std::vector<std::string> stop;
+  std::vector<std::string> logit_bias;  // ID+BIAS, ID-BIAS or ID=BIAS
+  bool ignore_eos = false;
+  bool special = false;
+  int logprobs = 0;
+  std::string samplers;
+};
+void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
+// Fills a request with everything but the prompt; draws a seed if none was given. Throws Error(usage).
+llm::Request request_of(SamplingFlags& flags);
+
+// What an answer must look like.
+struct ConstraintFlags {
+  std::string json_schema;  // a file or JSON text
+  bool json_object = false;
+  bool lax = false;
+  std::string regex, choice, grammar;
+};
+void add_constraint_flags(CLI::App& app, ConstraintFlags& flags);
+std::optional<llm::Constraint> constraint_of(const ConstraintFlags& flags);
+
+// Every long option of `app` gets the environment variable LLMGEN_<NAME>.
+void add_environment(CLI::App& app);
+
+// Loads with a progress line; --verbose names what was ignored.
+llm::Model load_model(const ModelFlags& flags, const Console& console);
+// Throws Error(model) if there is no vocabulary.
+const llm::Tokenizer& tokenizer_of(const llm::Model& model);
+
+// "1,2, 3" -> ids. Throws Error(usage) naming `option`.
+std::vector<llm::TokenId> parse_ids(const std::string& text, const std::string& option);
+llm::KvType parse_kv_type(const std::string& name);
+
+// Whole file; "-" is standard input. Throws Error(io).
+std::string read_text(const std::string& path);
+
+}  // namespace llmgen
+
+#endif
