@@ -1,0 +1,68 @@
+"""Runs the commands of README.md and docs/batch.md as they stand there."""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import llmgen
+from llmgen import PROGRAM, SMOLLM2, SOURCE
+
+
+def shell_blocks(path):
+    return re.findall(r"```sh\n(.*?)```", path.read_text(), flags=re.S)
+
+
+class Recipes(unittest.TestCase):
+    def shell(self, command, folder):
+        env = llmgen.environment(LLMGEN_MODEL=str(SMOLLM2), LLMGEN_CONTEXT="2048",
+                                 PATH=f"{pathlib.Path(PROGRAM).parent}:{os.environ['PATH']}")
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+        self.assertEqual(done.returncode, 0, f"{command}\n{done.stderr.decode(errors='replace')}")
+        return done.stdout.decode(errors="replace")
+
+    def test_batch_recipes(self):
+        blocks = shell_blocks(SOURCE / "docs/batch.md")
+        self.assertGreaterEqual(len(blocks), 9)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "notes").mkdir()
+            (folder / "notes/a.txt").write_text("The lighthouse was built in 1820. It has guided ships ever since.")
+            (folder / "notes/b.txt").write_text("Bread needs flour, water, salt and time.")
+            (folder / "words.csv").write_text("english,id\nhouse,1\nwater,2\n")
+            (folder / "reviews.txt").write_text("A wonderful film.\nDull and far too long.\nI would watch it again.\n")
+            (folder / "code.py").write_text("def add(a, b):\n    return")
+            outputs = [self.shell(block, folder) for block in blocks]
+        self.assertEqual(len(outputs[0].splitlines()) >= 2, True, outputs[0])
+        self.assertTrue(outputs[0].startswith("notes/a.txt: "))
+        self.assertEqual(outputs[1].splitlines()[0], "english,french")
+        self.assertIn("a", outputs[2])
+        for line in outputs[3].splitlines():
+            self.assertRegex(line, r"-> (positive|negative)$")
+        self.assertEqual([int(x) in range(1, 6) for x in outputs[4].split()], [True] * 3)
+        for output in outputs[6:]:
+            self.assertEqual(output.split()[-1], "3", output)
+
+    def test_readme_examples(self):
+        blocks = shell_blocks(SOURCE / "README.md")
+        examples = next(b for b in blocks if b.startswith("llmgen -p"))
+        self.assertGreaterEqual(len(examples.splitlines()), 10)
+        for line in examples.splitlines():
+            with self.subTest(line):
+                self.assertTrue(self.shell(line, SOURCE).strip())
+
+    def test_readme_program_is_the_example_that_is_built(self):
+        program = re.search(r"```cpp\n(.*?)```", (SOURCE / "README.md").read_text(), flags=re.S).group(1)
+        built = (SOURCE / "tools/examples/generate.cpp").read_text()
+        self.assertEqual(program.strip(), built.split("\n\n", 1)[1].strip() if built.startswith("// ") and "\n\n" in built.split("#include")[0]
+                         else built.split("\n", 1)[1].strip())
+        example = llmgen.BUILD / "tools/examples/example_generate"
+        done = subprocess.run([example, SMOLLM2, "The capital of France is"], stdout=subprocess.PIPE, timeout=120)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"Paris", done.stdout)
+
+
+if __name__ == "__main__":
+    llmgen.main()
