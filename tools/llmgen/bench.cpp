@@ -115,7 +115,7 @@ class Bench {
         first = false;
         return !interrupted();
       };
-      engine_->submit(std::move(request), [&](llm::Result) { --n_open; });
+      engine_->submit(std::move(request), [&](const llm::Result&) { --n_open; });
     }
     while (n_open > 0 && engine_->step()) {
     }

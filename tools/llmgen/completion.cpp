@@ -158,7 +158,7 @@ std::string man_options(const CLI::App& app) {
     std::string help = roff(option->get_description());
     if (!option->get_default_str().empty()) help += " (default: " + roff(option->get_default_str()) + ")";
     if (!option->get_envname().empty()) help += " [" + roff(option->get_envname()) + "]";
-    text += ".TP\n" + line + "\n" + help + "\n";
+    text.append(".TP\n").append(line).append("\n").append(help).append("\n");
   }
   return text;
 }
