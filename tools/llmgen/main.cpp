@@ -99,17 +99,14 @@ int run(int argc, char** argv) {
   add_bench(app, program);
   add_chat(app, program);
   add_completion(app, program);
-  add_convert(app, program);
   add_detokenize(app, program);
   add_embed(app, program);
-  add_fill(app, program);
   add_fim(app, program);
   add_inspect(app, program);
   add_logits(app, program);
   add_man(app, program);
   add_perplexity(app, program);
   add_quantize(app, program);
-  add_render(app, program);
   add_synth(app, program);
   add_tokenize(app, program);
   app.require_subcommand(0, 1);
