@@ -69,7 +69,7 @@ class Batch(unittest.TestCase):
         self.assertEqual(results[1]["response"]["body"]["error"]["param"], "messages")
 
     def test_bad_lines_give_one_error_each_and_disturb_nothing(self):
-        good = '{"prompt_ids": [1, 2], "n": 2, "ignore_eos": true}'
+        good = '{"prompt_ids": [1, 2], "n": 2, "temp": 0, "ignore_eos": true}'
         bad = ['{', '[1]', '17', 'null', 'nonsense', '{"prompt_ids": "x"}', '{"prompt_ids": [1.5]}', '{"prompt_ids": [-1]}', '{"prompt_ids": [99]}',
                '{"prompt_ids": []}', '{"n": 2}', '{"prompt_ids": [1], "n": "many"}', '{"prompt_ids": [1], "n": 1e30}',
                '{"prompt_ids": [1], "temp": "hot"}', '{"prompt_ids": [1], "top_p": 7}', '{"prompt_ids": [1], "temprature": 1}',

@@ -80,7 +80,7 @@ class Files(unittest.TestCase):
             self.assertLess(seconds, 0.2)
         done = run("-m", path, "--ids", "1", "-n", "1")
         self.assertEqual(done.returncode, 6, done.stderr)
-        self.assertIn(b"memory", done.stderr)
+        self.assertIn(b"available", done.stderr)
 
     def test_synthetic_and_quantised_models_run(self):
         model, smaller = self.folder / "m.gguf", self.folder / "q.gguf"

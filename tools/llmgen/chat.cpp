@@ -150,10 +150,12 @@ class Chat {
       throw;
     }
     AnswerStream stream(model_, flags_.chat, request.constraint.has_value());
+    CallbackGuard guard;
     request.on_token = [&](const llm::GeneratedToken& token) {
-      out_.text(stream.push(token.text));
-      out_.flush();
-      return !interrupted();
+      return guard([&] {
+        out_.text(stream.push(token.text));
+        out_.flush();
+      });
     };
     std::optional<llm::Result> result;
     const llm::Engine::Ticket ticket =
@@ -161,6 +163,7 @@ class Chat {
     while (!result && engine_.step()) {
       if (interrupted()) engine_.cancel(ticket);
     }
+    guard.rethrow();
     out_.text(stream.finish());
     out_.text("\n");
     out_.flush();

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -62,9 +63,33 @@ class ProgressLine {
   std::chrono::steady_clock::time_point start_, last_;
 };
 
+bool interrupted();
+
+// Runs the parts of a token callback that may throw; what they throw waits here until the engine has returned.
+class CallbackGuard {
+ public:
+  // False if work threw, now or before, or Ctrl-C was pressed.
+  template <class Work>
+  bool operator()(Work&& work) {
+    if (failure_) return false;
+    try {
+      work();
+    } catch (...) {
+      failure_ = std::current_exception();
+      return false;
+    }
+    return !interrupted();
+  }
+  void rethrow() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  std::exception_ptr failure_;
+};
+
 // From the first call on, Ctrl-C sets a flag; the second one ends the program at once.
 void watch_interrupt();
-bool interrupted();
 void clear_interrupt();
 
 // "1.5 GB"

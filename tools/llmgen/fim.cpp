@@ -70,14 +70,16 @@ int run_fim(FimFlags& flags) {
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::Engine engine(model, engine_options(flags.run));
   Output out;
+  CallbackGuard guard;
   request.on_token = [&](const llm::GeneratedToken& token) {
-    if (!flags.json) {
+    return guard([&] {
+      if (flags.json) return;
       out.text(token.text);
       out.flush();
-    }
-    return !interrupted();
+    });
   };
   const llm::Result result = engine.generate(request);
+  guard.rethrow();
   if (result.reason == llm::FinishReason::error) throw llm::Error(llm::ErrorCode::internal, result.error);
   if (flags.json) {
     out.line(dump({{"text", result.text},

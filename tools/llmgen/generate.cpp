@@ -98,21 +98,21 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   Output out;
   AnswerStream answer(model, flags.chat, request.constraint.has_value());
   if (flags.echo && !flags.json && model.tokenizer() != nullptr) out.text(model.tokenizer()->decode(prompt));
-  if (!flags.json) {
-    request.on_token = [&](const llm::GeneratedToken& token) {
+  CallbackGuard guard;
+  request.on_token = [&](const llm::GeneratedToken& token) {
+    return guard([&] {
+      if (flags.json) return;
       out.text(answer.push(token.text));
       out.flush();
-      return !interrupted();
-    };
-  } else {
-    request.on_token = [](const llm::GeneratedToken&) { return !interrupted(); };
-  }
+    });
+  };
 
   std::optional<llm::Result> result;
   const llm::Engine::Ticket ticket = engine.submit(request, [&](llm::Result r) { result = std::move(r); });
   while (!result && engine.step()) {
     if (interrupted()) engine.cancel(ticket);
   }
+  guard.rethrow();
   if (!result || result->reason == llm::FinishReason::error) {
     throw llm::Error(llm::ErrorCode::internal, result ? result->error : "the engine stopped without a result");
   }
