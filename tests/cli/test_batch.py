@@ -75,8 +75,7 @@ class Batch(unittest.TestCase):
                '{"prompt_ids": [1], "temp": "hot"}', '{"prompt_ids": [1], "top_p": 7}', '{"prompt_ids": [1], "temprature": 1}',
                '{"prompt_ids": [1], "seed": -1}', '{"prompt_ids": [1], "stop": [1]}', '{"prompt_ids": [1], "logit_bias": {"x": 1}}',
                '{"prompt_ids": [1], "regex": "("}', '{"prompt_ids": [1], "messages": []}', '{"messages": []}', '{"messages": [{"content": "x"}]}',
-               '{"prompt_ids": ' + '[' * 5000 + ']' * 5000 + '}', '{"prompt_ids": [1], "prompt_ids": ', '{"prompt_ids": ' + str([1] * 5000) + '}',
-               '{"prompt": "text for a model without a vocabulary"}']
+               '{"prompt_ids": ' + '[' * 5000 + ']' * 5000 + '}', '{"prompt_ids": [1], "prompt_ids": ', '{"prompt_ids": ' + str([1] * 5000) + '}']
         data = []
         for line in bad:
             data += [good.encode(), line.encode()]

@@ -18,9 +18,9 @@ from llmgen import PROGRAM, SMOLLM2
 class Terminal:
     """llmgen chat on a pseudo-terminal."""
 
-    def __init__(self, folder, *args):
+    def __init__(self, folder, *args, context=1024):
         self.master, slave = pty.openpty()
-        self.process = subprocess.Popen([PROGRAM, "chat", "-m", str(SMOLLM2), "-c", "1024", "--temp", "0", *args], stdin=slave, stdout=slave,
+        self.process = subprocess.Popen([PROGRAM, "chat", "-m", str(SMOLLM2), "-c", str(context), "--temp", "0", *args], stdin=slave, stdout=slave,
                                         stderr=slave, cwd=folder, env=llmgen.environment(HOME=str(folder), TERM="dumb"), start_new_session=True)
         os.close(slave)
         self.seen = ""
@@ -64,8 +64,8 @@ class Chat(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
 
-    def open(self, *args):
-        terminal = Terminal(self.folder.name, *args)
+    def open(self, *args, **kwargs):
+        terminal = Terminal(self.folder.name, *args, **kwargs)
         self.addCleanup(terminal.close)
         terminal.wait_for(PROMPT)
         return terminal
@@ -106,7 +106,7 @@ class Chat(unittest.TestCase):
         self.assertEqual(chat.process.wait(timeout=20), 0)
 
     def test_full_context_is_said_and_the_system_message_stays(self):
-        chat = self.open("-c", "256", "-n", "60", "--ignore-eos", "--system", "You are a pirate.")
+        chat = self.open("-n", "60", "--ignore-eos", "--system", "You are a pirate.", context=256)
         for _ in range(5):
             chat.type("Tell me something about the sea.\r")
             seen = chat.wait_for(r"\(cut.*> $")
