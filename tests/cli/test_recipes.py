@@ -41,7 +41,7 @@ class Recipes(unittest.TestCase):
         self.assertIn("a", outputs[2])
         for line in outputs[3].splitlines():
             self.assertRegex(line, r"-> (positive|negative)$")
-        self.assertEqual([int(x) in range(1, 6) for x in outputs[4].split()], [True] * 3)
+        self.assertEqual([int(float(x)) in range(1, 6) for x in outputs[4].split()], [True] * 3)
         for output in outputs[6:]:
             self.assertEqual(output.split()[-1], "3", output)
 
