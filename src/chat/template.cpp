@@ -88,6 +88,15 @@ struct ChatTemplate::Impl {
       : source(checked_source(text)), parsed(chat::parse_template(source)), answers(source) {}
 
   TextPtr render(Interpreter& interpreter, std::string_view messages_json, const ChatRenderOptions& options) const {
+    try {
+      define_all(interpreter, messages_json, options);
+    } catch (const chat::Failure& failure) {
+      throw Error(ErrorCode::usage, "variables of the chat template: " + failure.message);
+    }
+    return interpreter.run();
+  }
+
+  static void define_all(Interpreter& interpreter, std::string_view messages_json, const ChatRenderOptions& options) {
     chat::Heap& heap = interpreter.heap();
     const Value messages = chat::from_json(heap, messages_json, "messages");
     if (!messages.is(Kind::list)) throw Error(ErrorCode::usage, "messages: expected a JSON array");
@@ -106,7 +115,6 @@ struct ChatTemplate::Impl {
     if (!options.variables_json.empty()) {
       define_object(interpreter, chat::from_json(heap, options.variables_json, "variables"), "variables");
     }
-    return interpreter.run();
   }
 
   std::string source;

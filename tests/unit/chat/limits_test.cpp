@@ -90,6 +90,14 @@ TEST(ChatLimits, AnErrorSaysLineAndColumn) {
   }
 }
 
+TEST(ChatLimits, VariablesThatAreTooLargeAreRefused) {
+  llm::ChatRenderOptions options;
+  options.bos_token = std::string(std::size_t{20} << 20, 'x');
+  EXPECT_THROW(llm::ChatTemplate("{{ bos_token }}").render("[]", options), llm::Error);
+  const std::string messages = R"([{"role":"user","content":")" + std::string(std::size_t{20} << 20, 'x') + "\"}]";
+  EXPECT_THROW(llm::ChatTemplate("{{ messages }}").render(messages, {}), llm::Error);
+}
+
 TEST(ChatLimits, ALongConversationIsRendered) {
   std::string messages = "[";
   for (int i = 0; i < 2000; ++i) {
