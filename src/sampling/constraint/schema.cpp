@@ -165,12 +165,17 @@ class SchemaCompiler {
             {{"type", "object"}, {"properties", properties}, {"required", required}, {"additionalProperties", false}});
       } else {
         words.push_back(v->dump());
-        // Another spelling of a whole number, where double precision has it exactly.
+        if (!v->is_number()) continue;
+        // Other spellings of a whole number; with a point where double precision has it exactly.
+        const Decimal number = Decimal::parse(words.back()).value_or(Decimal());
+        if (!number.integer() || number.exponent() > static_cast<std::int64_t>(NumberSpec::max_integer_digits))
+          continue;
+        std::string whole = number.negative() ? "-" : "";
+        whole += number.zero() ? "0" : number.digits();
+        whole.append(static_cast<std::size_t>(number.exponent()), '0');
+        words.push_back(whole);
         constexpr double exact = 9007199254740992;  // 2^53
-        if (v->is_number() && std::abs(v->get<double>()) <= exact && v->get<double>() == std::floor(v->get<double>())) {
-          const std::string whole = std::to_string(v->get<std::int64_t>());
-          words.insert(words.end(), {whole, whole + ".0"});
-        }
+        if (std::abs(v->get<double>()) <= exact) words.push_back(whole + ".0");
       }
     }
     add_words(r, words);

@@ -9,7 +9,14 @@
 namespace llm {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::chrono::seconds refusal_time{20};
+#else
+constexpr std::chrono::seconds refusal_time{1};
+#endif
 
 template <typename Make>
 std::string refusal(const Make& make) {
@@ -21,7 +28,7 @@ std::string refusal(const Make& make) {
     EXPECT_EQ(e.code(), ErrorCode::usage);
     message = e.message();
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << message;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, refusal_time) << message;
   return message;
 }
 
@@ -101,14 +108,14 @@ TEST(Regex, HostilePatternsAreRefusedByName) {
   EXPECT_THAT(refused_regex(std::string((1 << 20) + 1, 'a')), HasSubstr("at most 1048576"));
   std::string nested = "a?";
   for (int i = 0; i < 90; ++i) nested = "(" + nested + "b?)*";
-  EXPECT_THAT(refused_regex(nested), HasSubstr("more than"));
+  EXPECT_THAT(refused_regex(nested), AnyOf(HasSubstr("more than"), HasSubstr("longer than")));
 }
 
 TEST(Regex, AmbiguityHasALimitAndDoesNotHang) {
   // Every 'a' may begin the counted part.
   const Constraint c = Constraint::regex("(a|b)*a(a|b){1000}");
   EXPECT_TRUE(c.accepts(std::string(1001, 'a')));
-  const Constraint d = Constraint::regex("(a|b)*a(a|b){100000}");
+  const Constraint d = Constraint::regex("((a|aa){1,100}){1,100}b");
   EXPECT_THAT(refusal([&] { d.accepts(std::string(5000, 'a')); }), HasSubstr("ways to read"));
 }
 

@@ -9,6 +9,7 @@
 namespace llm {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
 
 void expect_schema(const std::string& schema, const std::vector<std::string>& good,
@@ -17,6 +18,12 @@ void expect_schema(const std::string& schema, const std::vector<std::string>& go
   for (const std::string& text : good) EXPECT_TRUE(c.accepts(text)) << schema << " on " << text;
   for (const std::string& text : bad) EXPECT_FALSE(c.accepts(text)) << schema << " on " << text;
 }
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::chrono::seconds refusal_time{20};
+#else
+constexpr std::chrono::seconds refusal_time{1};
+#endif
 
 std::string refused(const std::string& schema, bool lax = false) {
   const auto start = std::chrono::steady_clock::now();
@@ -27,7 +34,7 @@ std::string refused(const std::string& schema, bool lax = false) {
     EXPECT_EQ(e.code(), ErrorCode::usage);
     message = e.message();
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << message;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, refusal_time) << message;
   return message;
 }
 
@@ -159,7 +166,8 @@ TEST(Schema, HostileSchemasAreRefusedByName) {
                     std::to_string(i) + "}]}";
   }
   EXPECT_THAT(refused("{\"allOf\":[" + alternatives + "]}"), HasSubstr("more than 512 alternatives"));
-  EXPECT_THAT(refused(R"({"type":"string","pattern":"^(a|b)*a(a|b){30}$"})"), HasSubstr("more than"));
+  EXPECT_THAT(refused(R"({"type":"string","pattern":"^(a|b)*a(a|b){30}$"})"),
+              AnyOf(HasSubstr("more than"), HasSubstr("longer than")));
   EXPECT_THAT(refused(R"({"type":"string","pattern":"(a{1000}){1000}"})"), HasSubstr("more than"));
   expect_schema(R"({"type":"string","maxLength":2000000000})", {"\"a\""}, {});
   expect_schema(R"({"type":"array","minItems":3000,"maxItems":100000000})", {}, {"[]"});
