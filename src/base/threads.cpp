@@ -1,6 +1,7 @@
 #include "base/threads.h"
 
 #include <omp.h>
+#include <sched.h>
 
 #include <exception>
 #include <thread>
@@ -9,9 +10,10 @@
 namespace llm {
 namespace {
 
-// Turns of the spinning wait, some 50 to 150 microseconds: longer than the uneven ends of an operation, short beside a
-// time slice of the scheduler.
-constexpr int n_spins = 3000;
+// A wait spins for some 20 microseconds, which covers the uneven ends of operations; then it offers its core to whoever
+// wants it, for some milliseconds: the worker it waits for may be queued there. Then it sleeps.
+constexpr int n_spins = 500;
+constexpr int n_yields = 5000;
 
 void pause_briefly() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -19,6 +21,20 @@ void pause_briefly() {
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
 #endif
+}
+
+// Waits for the number to be something else than `old`.
+template <typename T>
+void wait_while(const std::atomic<T>& number, T old) {
+  for (int i = 0; i < n_spins; ++i) {
+    if (number.load(std::memory_order_acquire) != old) return;
+    pause_briefly();
+  }
+  for (int i = 0; i < n_yields; ++i) {
+    if (number.load(std::memory_order_acquire) != old) return;
+    sched_yield();
+  }
+  while (number.load(std::memory_order_acquire) == old) number.wait(old, std::memory_order_acquire);
 }
 
 std::size_t align_up(std::size_t bytes) {
@@ -43,8 +59,7 @@ void Barrier::wait(int n) {
     round_.notify_all();
   } else {
     if (stopped_.load(std::memory_order_seq_cst)) throw Stopped{};
-    for (int i = 0; i < n_spins && round_.load(std::memory_order_acquire) == round; ++i) pause_briefly();
-    while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
+    wait_while(round_, round);
   }
   if (stopped_.load(std::memory_order_relaxed)) throw Stopped{};
 }
@@ -70,6 +85,7 @@ void Team::run_region(Call call, void* body) {
   std::exception_ptr first_error;
   std::atomic<bool> has_error{false};
   barrier_.reset();
+  std::atomic<int> n_left{0};
   const auto work = [&](int id, int n) noexcept {
     const std::size_t offset = static_cast<std::size_t>(id) * scratch_stride_;
     const Worker worker{id, n, &barrier_, {scratch_.at(offset), scratch_stride_}};
@@ -80,6 +96,13 @@ void Team::run_region(Call call, void* body) {
     } catch (...) {
       if (!has_error.exchange(true)) first_error = std::current_exception();
       barrier_.stop();
+    }
+    // The end of an OpenMP region spins without ever yielding: the first worker goes there last.
+    if (id > 0) {
+      n_left.fetch_add(1, std::memory_order_acq_rel);
+      n_left.notify_one();
+    } else {
+      for (int left = n_left.load(); left < n - 1; left = n_left.load()) wait_while(n_left, left);
     }
   };
   if (n_threads_ == 1) {

@@ -4,75 +4,54 @@
 // One order for every query, whatever the tile: a score sums over the entries of the key in ascending order, a lane a
 // key; the total and the output sum over the keys of the span in ascending order within steps of 32 keys.
 
-typedef signed char Int8Lanes __attribute__((vector_size(n_lanes)));
-typedef int Int32Lanes __attribute__((vector_size(4 * n_lanes)));
-typedef float FloatLanes __attribute__((vector_size(4 * n_lanes)));
-
 constexpr std::int64_t key_step = 32;  // keys at a time; blocks hold whole steps
-
-inline VecF widen_int32(Int32Lanes whole) {
-  const FloatLanes values = __builtin_convertvector(whole, FloatLanes);
-  VecF a;
-  __builtin_memcpy(&a, &values, sizeof a);
-  return a;
-}
-
-inline VecF load_int8(const std::byte* p) {
-  Int8Lanes bytes;
-  __builtin_memcpy(&bytes, p, sizeof bytes);
-  return widen_int32(__builtin_convertvector(bytes, Int32Lanes));
-}
-
-// The low (shift 0) or high (shift 4) four bits of n_lanes bytes.
-inline VecF load_nibbles(const std::byte* p, int shift) {
-  Int8Lanes bytes;
-  __builtin_memcpy(&bytes, p, sizeof bytes);
-  const Int32Lanes whole = __builtin_convertvector(bytes, Int32Lanes);
-  return widen_int32((whole >> shift) & 15);
-}
-
-inline float load_half(const std::byte* p) {
-  std::uint16_t h;
-  __builtin_memcpy(&h, p, sizeof h);
-  return float_from_half(h);
-}
 
 inline const std::uint16_t* as_halves(const std::byte* p) {
   return reinterpret_cast<const std::uint16_t*>(p);
 }
 
-// Keys: at(group, d, lane) gives entry d of the keys [lane, lane + n_lanes) of a group.
+// Keys: at(group, d, lane, scale) gives entry d of the keys [lane, lane + n_lanes) of a group; scale is theirs for the
+// 32 entries around d.
 struct KeysF32 {
   static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 64; }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+  static VecF scale(const std::byte*, std::int64_t, std::int64_t) { return zero(); }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF) {
     return load(reinterpret_cast<const float*>(group) + d * 16 + lane);
   }
 };
 struct KeysF16 {
   static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 32; }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+  static VecF scale(const std::byte*, std::int64_t, std::int64_t) { return zero(); }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF) {
     return load_f16(as_halves(group) + d * 16 + lane);
   }
 };
 struct KeysBF16 {
   static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 32; }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
+  static VecF scale(const std::byte*, std::int64_t, std::int64_t) { return zero(); }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF) {
     return load_bf16(as_halves(group) + d * 16 + lane);
   }
 };
 struct KeysQ8 {
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * 544; }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
-    const std::byte* block = group + d / 32 * 544;
-    return load_int8(block + 32 + d % 32 * 16 + lane) * load_f16(as_halves(block) + lane);
+  static constexpr std::int64_t block_bytes = 544;
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * block_bytes; }
+  static VecF scale(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    return load_f16(as_halves(group + d / 32 * block_bytes) + lane);
+  }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF scale) {
+    return load_i8(group + d / 32 * block_bytes + 32 + d % 32 * 16 + lane) * scale;
   }
 };
 struct KeysQ4 {
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * 288; }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane) {
-    const std::byte* block = group + d / 32 * 288;
-    const VecF nibbles = load_nibbles(block + 32 + d % 32 / 2 * 16 + lane, d % 2 * 4);
-    return (nibbles - splat(8.0f)) * load_f16(as_halves(block) + lane);
+  static constexpr std::int64_t block_bytes = 288;
+  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * block_bytes; }
+  static VecF scale(const std::byte* group, std::int64_t d, std::int64_t lane) {
+    return load_f16(as_halves(group + d / 32 * block_bytes) + lane);
+  }
+  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF scale) {
+    const std::byte* pairs = group + d / 32 * block_bytes + 32;
+    return (load_u4(pairs + d % 32 / 2 * 16 + lane, static_cast<int>(d % 2) * 4) - splat(8.0f)) * scale;
   }
 };
 
@@ -102,7 +81,7 @@ struct ValuesQ8 {
   static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim / 32 * 34; }
   static VecF at(const std::byte* row, std::int64_t i) {
     const std::byte* block = row + i / 32 * 34;
-    return load_int8(block + 2 + i % 32) * splat(load_half(block));
+    return load_i8(block + 2 + i % 32) * splat_f16(as_halves(block));
   }
   static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }  // rows are whole blocks
 };
@@ -111,8 +90,8 @@ struct ValuesQ4 {
   static VecF at(const std::byte* row, std::int64_t i) {
     const std::byte* block = row + i / 32 * 18;
     const std::int64_t place = i % 32;
-    const VecF nibbles = load_nibbles(block + 2 + place % 16, place < 16 ? 0 : 4);
-    return (nibbles - splat(8.0f)) * splat(load_half(block));
+    const VecF codes = load_u4(block + 2 + place % 16, place < 16 ? 0 : 4);
+    return (codes - splat(8.0f)) * splat_f16(as_halves(block));
   }
   static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }
 };
@@ -122,23 +101,42 @@ inline std::byte* block_of(const AttentionTask& task, std::int64_t key) {
   return task.blocks[key / task.block_tokens];
 }
 
+// Memory that is needed soon: read ahead a piece with every entry of the keys.
+struct ReadAhead {
+  const std::byte* keys = nullptr;  // of the next step; null: nothing
+  const std::byte* values = nullptr;
+  std::int64_t keys_step = 0;  // bytes an entry
+  std::int64_t values_step = 0;
+};
+
 // Products of n_queries queries with 2 n_lanes keys from `offset` on in a step that begins at `groups`.
 template <typename Keys, int n_queries>
 inline void score_tile(const std::byte* groups, std::int64_t offset, std::int64_t dim, const float* const* q,
-                       float* const* scores) {
+                       float* const* scores, const ReadAhead& ahead) {
   const std::int64_t first = offset;
   const std::int64_t second = offset + n_lanes;
   const std::byte* group0 = groups + first / 16 * Keys::group_bytes(dim);
   const std::byte* group1 = groups + second / 16 * Keys::group_bytes(dim);
   VecF sum[n_queries][2];
   for (int i = 0; i < n_queries; ++i) sum[i][0] = sum[i][1] = zero();
-  for (std::int64_t d = 0; d < dim; ++d) {
-    const VecF k0 = Keys::at(group0, d, first % 16);
-    const VecF k1 = Keys::at(group1, d, second % 16);
-    for (int i = 0; i < n_queries; ++i) {
-      const VecF x = splat(q[i][d]);
-      sum[i][0] = madd(x, k0, sum[i][0]);
-      sum[i][1] = madd(x, k1, sum[i][1]);
+  for (std::int64_t begin = 0; begin < dim; begin += 32) {
+    const VecF scale0 = Keys::scale(group0, begin, first % 16);
+    const VecF scale1 = Keys::scale(group1, begin, second % 16);
+    const std::int64_t end = dim - begin < 32 ? dim : begin + 32;
+    if (ahead.keys != nullptr) {
+      for (std::int64_t d = begin; d < end; ++d) {
+        __builtin_prefetch(ahead.keys + d * ahead.keys_step, 0, 2);
+        __builtin_prefetch(ahead.values + d * ahead.values_step, 0, 2);
+      }
+    }
+    for (std::int64_t d = begin; d < end; ++d) {
+      const VecF k0 = Keys::at(group0, d, first % 16, scale0);
+      const VecF k1 = Keys::at(group1, d, second % 16, scale1);
+      for (int i = 0; i < n_queries; ++i) {
+        const VecF x = splat(q[i][d]);
+        sum[i][0] = madd(x, k0, sum[i][0]);
+        sum[i][1] = madd(x, k1, sum[i][1]);
+      }
     }
   }
   for (int i = 0; i < n_queries; ++i) {
@@ -162,33 +160,34 @@ inline void even_tiles(std::int64_t n, std::int64_t most, F f) {
 
 // Queries and the rows of their scores, 32 keys of the step at `groups`.
 template <typename Keys>
-void score_step(const std::byte* groups, std::int64_t dim, std::int64_t n, const float* const* q,
-                float* const* scores) {
+void score_step(const std::byte* groups, std::int64_t dim, std::int64_t n, const float* const* q, float* const* scores,
+                const ReadAhead& ahead) {
   even_tiles(n, score_queries, [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t offset = 0; offset < key_step; offset += 2 * n_lanes) {
+      const ReadAhead now = first == 0 && offset == 0 ? ahead : ReadAhead{};
       const float* const* tile_q = q + first;
       float* const* tile_s = scores + first;
       switch (count) {
         case 1:
-          score_tile<Keys, 1>(groups, offset, dim, tile_q, tile_s);
+          score_tile<Keys, 1>(groups, offset, dim, tile_q, tile_s, now);
           break;
         case 2:
-          score_tile<Keys, 2>(groups, offset, dim, tile_q, tile_s);
+          score_tile<Keys, 2>(groups, offset, dim, tile_q, tile_s, now);
           break;
         case 3:
-          score_tile<Keys, 3>(groups, offset, dim, tile_q, tile_s);
+          score_tile<Keys, 3>(groups, offset, dim, tile_q, tile_s, now);
           break;
         case 4:
-          score_tile<Keys, 4>(groups, offset, dim, tile_q, tile_s);
+          score_tile<Keys, 4>(groups, offset, dim, tile_q, tile_s, now);
           break;
         case 5:
-          score_tile<Keys, 5>(groups, offset, dim, tile_q, tile_s);
+          score_tile<Keys, 5>(groups, offset, dim, tile_q, tile_s, now);
           break;
         default:
           if constexpr (score_queries > 5) {
-            if (count == 6) score_tile<Keys, 6>(groups, offset, dim, tile_q, tile_s);
-            if (count == 7) score_tile<Keys, 7>(groups, offset, dim, tile_q, tile_s);
-            if (count == 8) score_tile<Keys, 8>(groups, offset, dim, tile_q, tile_s);
+            if (count == 6) score_tile<Keys, 6>(groups, offset, dim, tile_q, tile_s, now);
+            if (count == 7) score_tile<Keys, 7>(groups, offset, dim, tile_q, tile_s, now);
+            if (count == 8) score_tile<Keys, 8>(groups, offset, dim, tile_q, tile_s, now);
           }
           break;
       }
@@ -373,6 +372,7 @@ void attend_span(const AttentionTask& task) {
     }
   }
 
+  const std::int64_t row_bytes = Values::row_bytes(task.keys_by_row ? task.key_dim : task.value_dim);
   const std::int64_t any_first = any.begin / key_step * key_step;
   for (std::int64_t at = any_first; at < any.end; at += key_step) {
     const std::int64_t key = span_begin + at;
@@ -381,9 +381,18 @@ void attend_span(const AttentionTask& task) {
     for (std::int64_t i = 0; i < n; ++i) step_scores[i] = scores + i * attention_span + at;
     if (task.keys_by_row) {
       group_keys<KeyRows>(head + in_block * KeyRows::row_bytes(task.key_dim), task.key_dim, groups);
-      score_step<KeysF32>(reinterpret_cast<const std::byte*>(groups), task.key_dim, n, q, step_scores);
+      score_step<KeysF32>(reinterpret_cast<const std::byte*>(groups), task.key_dim, n, q, step_scores, ReadAhead{});
     } else {
-      score_step<Keys>(head + in_block / 16 * Keys::group_bytes(task.key_dim), task.key_dim, n, q, step_scores);
+      const std::int64_t key_bytes = Keys::group_bytes(task.key_dim) / 16;
+      ReadAhead ahead;
+      if (at + key_step < any.end) {
+        const std::int64_t next = key + key_step;
+        ahead.keys = block_of(task, next) + task.key_offset + next % task.block_tokens * key_bytes;
+        ahead.values = block_of(task, key) + task.value_offset + in_block * row_bytes;
+        ahead.keys_step = key_step * key_bytes / task.key_dim;
+        ahead.values_step = key_step * row_bytes / task.key_dim;
+      }
+      score_step<Keys>(head + in_block * key_bytes, task.key_dim, n, q, step_scores, ahead);
     }
   }
 
@@ -400,7 +409,6 @@ void attend_span(const AttentionTask& task) {
     }
   }
 
-  const std::int64_t row_bytes = Values::row_bytes(task.keys_by_row ? task.key_dim : task.value_dim);
   // A row's values are read only where it sees the key: others may not be written yet.
   for (std::int64_t at = any_first; at < any.end; at += key_step) {
     const std::int64_t key = span_begin + at;

@@ -110,3 +110,18 @@ inline float reduce_max(VecF a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+
+// A half in every lane.
+inline VecF splat_f16(const std::uint16_t* p) {
+  return {_mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(*p)))};
+}
+// n_lanes signed bytes as floats.
+inline VecF load_i8(const std::byte* p) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+}
+// The low (shift 0) or high (shift 4) four bits of n_lanes bytes as floats.
+inline VecF load_u4(const std::byte* p, int shift) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m256i wide = _mm256_srlv_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(shift));
+  return {_mm256_cvtepi32_ps(_mm256_and_si256(wide, _mm256_set1_epi32(15)))};
+}

@@ -104,3 +104,18 @@ inline float reduce_add(VecF a) {
 inline float reduce_max(VecF a) {
   return _mm512_reduce_max_ps(a.v);
 }
+
+// A half in every lane.
+inline VecF splat_f16(const std::uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(*p)))};
+}
+// n_lanes signed bytes as floats.
+inline VecF load_i8(const std::byte* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+// The low (shift 0) or high (shift 4) four bits of n_lanes bytes as floats.
+inline VecF load_u4(const std::byte* p, int shift) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m512i wide = _mm512_srlv_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(shift));
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(wide, _mm512_set1_epi32(15)))};
+}

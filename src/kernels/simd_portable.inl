@@ -111,3 +111,20 @@ inline float reduce_max(VecF a) {
   const float odd = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
   return even > odd ? even : odd;
 }
+
+// A half in every lane.
+inline VecF splat_f16(const std::uint16_t* p) {
+  return splat(float_from_half(*p));
+}
+// n_lanes signed bytes as floats.
+inline VecF load_i8(const std::byte* p) {
+  VecF a = zero();
+  for (int i = 0; i < n_lanes; ++i) a.v[i] = static_cast<float>(static_cast<signed char>(p[i]));
+  return a;
+}
+// The low (shift 0) or high (shift 4) four bits of n_lanes bytes as floats.
+inline VecF load_u4(const std::byte* p, int shift) {
+  VecF a = zero();
+  for (int i = 0; i < n_lanes; ++i) a.v[i] = static_cast<float>(static_cast<int>(p[i]) >> shift & 15);
+  return a;
+}
