@@ -12,8 +12,8 @@
 
 namespace llm {
 
-// Where all workers of a region meet. Waits by spinning for a bounded time, then offers its core to others, then sleeps:
-// a worker whose core is taken by another process does not stop the rest for long, and no wait burns power.
+// Where all workers of a region meet. Waits by spinning for a bounded time, then offers its core to others, then
+// sleeps: a worker whose core is taken by another process does not stop the rest for long, and no wait burns power.
 class Barrier {
  public:
   // Returns when all n workers have called it; what any of them wrote before is then visible to all. Throws Stopped in
