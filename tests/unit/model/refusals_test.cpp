@@ -1,0 +1,113 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <llm/error.hpp>
+#include <nlohmann/json.hpp>
+
+#include "model/model.h"
+#include "temporary_folder.h"
+
+// Files that are no models, or models with options that are not there: one line that names the culprit, no weights
+// touched.
+
+namespace {
+
+using llm::Error;
+using llm::ErrorCode;
+using llm::formats::WeightsFile;
+using llm::model::Model;
+using testing::HasSubstr;
+
+std::string error_of(const std::string& path) {
+  try {
+    Model::load(WeightsFile::open(path));
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::model) << e.message();
+    EXPECT_EQ(e.message().find('\n'), std::string::npos) << e.message();
+    return e.message();
+  }
+  return "";
+}
+
+std::string damaged(const std::string& name) {
+  return LLM_TEST_DATA "/gguf/" + name;
+}
+
+TEST(GgufModel, NamesTheKeyOrTensorThatIsWrong) {
+  EXPECT_THAT(error_of(damaged("head-count-0.gguf")), HasSubstr("llama.attention.head_count"));
+  EXPECT_THAT(error_of(damaged("eps-nan.gguf")), HasSubstr("llama.attention.layer_norm_rms_epsilon"));
+  EXPECT_THAT(error_of(damaged("layers-2e31.gguf")), HasSubstr("llama.block_count"));
+  EXPECT_THAT(error_of(damaged("block-count-string.gguf")), HasSubstr("llama.block_count"));
+  EXPECT_THAT(error_of(damaged("missing-tensor.gguf")), HasSubstr("missing"));
+  EXPECT_THAT(error_of(damaged("wrong-shape.gguf")), HasSubstr("shape ["));
+  EXPECT_THAT(error_of(damaged("vocab-mismatch.gguf")), HasSubstr("token_embd.weight"));
+  EXPECT_THAT(error_of(damaged("no-architecture.gguf")), HasSubstr("general.architecture"));
+}
+
+TEST(GgufModel, LoadsWhatIsRight) {
+  for (const char* name : {"valid.gguf", "version-2.gguf", "alignment-64.gguf", "split-ok-00001-of-00002.gguf"}) {
+    EXPECT_EQ(error_of(damaged(name)), "") << name;
+  }
+}
+
+// A golden entry's config.json with some keys changed; its weights beside it.
+class FolderModel : public testing::Test {
+ protected:
+  std::string with(const std::string& entry, const nlohmann::json& changes) {
+    const std::string from = LLM_TEST_DATA "/golden/" + entry;
+    std::ifstream in(from + "/config.json");
+    nlohmann::json config = nlohmann::json::parse(in);
+    config.merge_patch(changes);
+    folder_.write("config.json", config.dump());
+    std::filesystem::copy_file(from + "/model.safetensors", folder_.file("model.safetensors"),
+                               std::filesystem::copy_options::overwrite_existing);
+    return folder_.path();
+  }
+  llm::test::TemporaryFolder folder_;
+};
+
+TEST_F(FolderModel, RefusesUnknownOptionsByName) {
+  EXPECT_THAT(error_of(with("llama-gqa", {{"model_type", "llama9"}})), HasSubstr("'llama9'"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"hidden_act", "mish"}})), HasSubstr("'mish'"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"rope_scaling", {{"rope_type", "spiral"}, {"factor", 2.0}}}})),
+              HasSubstr("'spiral'"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"quantization_config", {{"quant_method", "gptq"}}}})), HasSubstr("'gptq'"));
+  EXPECT_THAT(error_of(with("deepseek_v3", {{"scoring_func", "cosine"}})), HasSubstr("'cosine'"));
+  EXPECT_THAT(error_of(with("gemma3", {{"layer_types", nlohmann::json::array({"linear"})}})), HasSubstr("layer_types"));
+}
+
+TEST_F(FolderModel, RefusesAbsurdNumbersByName) {
+  EXPECT_THAT(error_of(with("llama-gqa", {{"num_attention_heads", 0}})), HasSubstr("num_attention_heads"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"num_hidden_layers", 1'000'000'000}})), HasSubstr("num_hidden_layers"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"num_key_value_heads", 3}})), HasSubstr("num_key_value_heads"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"intermediate_size", 41}})), HasSubstr("mlp."));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"rms_norm_eps", -1}})), HasSubstr("rms_norm_eps"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"rope_theta", 0}})), HasSubstr("rope_theta"));
+  EXPECT_THAT(error_of(with("llama-gqa", {{"vocab_size", 81}})), HasSubstr("model.embed_tokens.weight"));
+  EXPECT_THAT(error_of(with("mixtral", {{"num_experts_per_tok", 9}})), HasSubstr("num_experts_per_tok"));
+}
+
+TEST_F(FolderModel, NamesKeysThatNobodyReads) {
+  const auto file = WeightsFile::open(with("llama-gqa", {{"brand_new_option", 3}}));
+  EXPECT_EQ(Model::describe(*file)->unused_keys(), std::vector<std::string>{"brand_new_option"});
+}
+
+TEST(DescribedModel, SaysWhatTheLoadedOneDoes) {
+  for (const char* name : {"llama-gqa", "gpt2", "deepseek_v3", "gpt_oss-mxfp4", "bert", "mixtral", "falcon-new"}) {
+    const std::string folder = std::string(LLM_TEST_DATA "/golden/") + name;
+    const auto file = WeightsFile::open(folder);
+    const auto described = Model::describe(*file);
+    const auto loaded = Model::load(WeightsFile::open(folder));
+    EXPECT_EQ(described->n_parameters(), loaded->n_parameters()) << name;
+    llm::model::ExecutorOptions options;
+    EXPECT_EQ(llm::model::Executor::arena_bytes(*described, options),
+              llm::model::Executor(*loaded, options).arena_bytes())
+        << name;
+    const auto a = described->state_groups(llm::TensorType::F16), b = loaded->state_groups(llm::TensorType::F16);
+    ASSERT_EQ(a.size(), b.size()) << name;
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].unit_bytes, b[i].unit_bytes) << name;
+  }
+}
+
+}  // namespace
