@@ -107,6 +107,7 @@ int run(int argc, char** argv) {
   add_man(app, program);
   add_perplexity(app, program);
   add_quantize(app, program);
+  add_render(app, program);
   add_synth(app, program);
   add_tokenize(app, program);
   app.require_subcommand(0, 1);

@@ -26,6 +26,7 @@ void add_logits(CLI::App& app, Program& program);
 void add_man(CLI::App& app, Program& program);
 void add_perplexity(CLI::App& app, Program& program);
 void add_quantize(CLI::App& app, Program& program);
+void add_render(CLI::App& app, Program& program);
 void add_synth(CLI::App& app, Program& program);
 void add_tokenize(CLI::App& app, Program& program);
 
