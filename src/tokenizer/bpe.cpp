@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "base/utf8.h"
 #include "tokenizer/byte_alphabet.h"
@@ -13,9 +14,9 @@ namespace {
 // Pieces of up to this many symbols are merged by scanning, longer ones with a heap.
 constexpr std::size_t kFewSymbols = 48;
 // Longer pieces are merged window by window.
-constexpr std::size_t kWindowBytes = 1 << 16;
-// Tokens at the end of a window that the text behind it might change.
-constexpr std::size_t kUnsureTokens = 32;
+constexpr std::size_t kWindowBytes = 1 << 13;
+// Bytes at the end of a window whose tokens the text behind it might change, and the fewest tokens.
+constexpr std::size_t kUnsureBytes = kWindowBytes / 4, kUnsureTokens = 4;
 
 // Bytes of a character by the upper half of its lead byte, as SentencePiece vocabularies are cut.
 std::size_t unit_length(char lead) {
@@ -52,17 +53,6 @@ class WordCache {
   std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
 
-struct HeapEntry {
-  std::uint32_t rank, position;
-  Symbol left, right;
-  Symbol result;
-};
-
-// std::push_heap keeps the largest on top: order by rank, then position, reversed.
-bool goes_later(const HeapEntry& a, const HeapEntry& b) {
-  return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
-}
-
 }  // namespace
 
 struct Bpe::Work : Scratch {
@@ -73,7 +63,7 @@ struct Bpe::Work : Scratch {
   std::vector<std::uint32_t> ranks;
   std::vector<Symbol> results;
   std::vector<std::uint32_t> next, previous;
-  std::vector<HeapEntry> heap;
+  std::vector<std::uint64_t> heap;  // rank << 32 | position
 };
 
 Bpe::Bpe(const Vocabulary& vocabulary, Options options)
@@ -274,29 +264,40 @@ void Bpe::encode_word(std::string_view piece, Work& work, std::vector<TokenId>& 
   }
 }
 
-// Merges one window after the other. The text of a window's tokens but the last few is final if the next window, which
-// starts where they end, begins with a token that does not merge differently beside the last of them: tokens that
-// follow each other are the encoding of their text exactly if every two neighbours are.
+// Merges one window after the other. All but the last tokens of a window are kept; the next window starts where they
+// end. That is the encoding of the whole if the last token kept and the first of the next window stay apart when merged
+// by themselves: tokens that follow each other are the encoding of their text exactly if every two neighbours are.
+// If they do not, the window starts a token earlier.
 void Bpe::encode_long(std::string_view piece, Work& work, std::vector<TokenId>& out) const {
+  struct Kept {
+    std::size_t begin, n_ids;
+  };
   const std::size_t first = out.size();
+  std::vector<Kept> kept;  // the last window's tokens: where they start in the piece, ids before them
   std::size_t begin = 0;
-  Work probe_space;
+  Work probe;
   while (begin < piece.size()) {
     const std::size_t end = start_symbols(piece, begin, begin + kWindowBytes, work);
     merge_many(work);
+    const auto token = [&](std::size_t i) {
+      return piece.substr(begin + work.starts[i], work.starts[i + 1] - work.starts[i]);
+    };
+    if (!kept.empty() && !stays_apart(piece.substr(kept.back().begin, begin - kept.back().begin), token(0), probe)) {
+      begin = kept.back().begin;
+      out.resize(kept.back().n_ids);
+      kept.pop_back();
+      continue;
+    }
     std::size_t n = work.symbols.size();
     if (end < piece.size()) {
-      n -= std::min(n - 1, kUnsureTokens);
-      const auto token = [&](std::size_t i) {
-        return piece.substr(begin + work.starts[i], work.starts[i + 1] - work.starts[i]);
-      };
-      // Move the cut to a place where two tokens are sure to stay apart.
-      for (std::size_t tries = 0; n > 1 && tries < kUnsureTokens; ++tries, --n) {
-        if (stays_apart(token(n - 1), token(n), probe_space)) break;
-      }
+      const std::size_t sure = end - begin - std::min(kUnsureBytes, (end - begin) / 2);
+      while (n > 1 && work.starts[n] > sure) --n;
+      if (work.symbols.size() > kUnsureTokens) n = std::min(n, work.symbols.size() - kUnsureTokens);
     }
+    kept.clear();
     for (std::size_t i = 0; i < n; ++i) {
-      emit(work.symbols[i], piece.substr(begin + work.starts[i], work.starts[i + 1] - work.starts[i]), first, out);
+      kept.push_back({begin + work.starts[i], out.size()});
+      emit(work.symbols[i], token(i), first, out);
     }
     begin += work.starts[n];
   }
@@ -388,25 +389,35 @@ void Bpe::merge_many(Work& work) const {
   work.next.resize(n);
   work.previous.resize(n);
   work.heap.clear();
-  // Merged-away symbols have next == themselves.
-  const auto push = [&](std::uint32_t left, std::uint32_t right) {
-    const Merge& merge = merges_.find(symbols[left], symbols[right]);
-    if (merge.result == kNoSymbol) return;
-    work.heap.push_back({merge.rank, left, symbols[left], symbols[right], merge.result});
-    std::push_heap(work.heap.begin(), work.heap.end(), goes_later);
+  // Merged-away symbols have next == themselves. An entry of the heap holds if the pair still has its rank.
+  const auto key_of = [&](std::uint32_t left, std::uint32_t right) {
+    return (static_cast<std::uint64_t>(merges_.find(symbols[left], symbols[right]).rank) << 32) | left;
   };
+  constexpr std::uint64_t kNoMerge = static_cast<std::uint64_t>(Merge{}.rank) << 32;
   for (std::uint32_t i = 0; i < n; ++i) {
     work.next[i] = i + 1;
     work.previous[i] = i == 0 ? n : i - 1;
-    if (i > 0) push(i - 1, i);
+    if (i == 0) continue;
+    const std::uint64_t key = key_of(i - 1, i);
+    if (key < kNoMerge) work.heap.push_back(key);
   }
+  std::make_heap(work.heap.begin(), work.heap.end(), std::greater<>());
+  const auto push = [&](std::uint32_t left, std::uint32_t right) {
+    const std::uint64_t key = key_of(left, right);
+    if (key >= kNoMerge) return;
+    work.heap.push_back(key);
+    std::push_heap(work.heap.begin(), work.heap.end(), std::greater<>());
+  };
   while (!work.heap.empty()) {
-    std::pop_heap(work.heap.begin(), work.heap.end(), goes_later);
-    const HeapEntry top = work.heap.back();
+    std::pop_heap(work.heap.begin(), work.heap.end(), std::greater<>());
+    const std::uint64_t top = work.heap.back();
     work.heap.pop_back();
-    const std::uint32_t left = top.position, right = work.next[left];
-    if (right == left || right >= n || symbols[left] != top.left || symbols[right] != top.right) continue;
-    symbols[left] = top.result;
+    const auto left = static_cast<std::uint32_t>(top);
+    const std::uint32_t right = work.next[left];
+    if (right == left || right >= n) continue;
+    const Merge& merge = merges_.find(symbols[left], symbols[right]);
+    if (merge.rank != top >> 32) continue;
+    symbols[left] = merge.result;
     const std::uint32_t after = work.next[right];
     work.next[right] = right;
     work.next[left] = after;

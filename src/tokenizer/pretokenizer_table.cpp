@@ -153,6 +153,23 @@ constexpr KnownPattern kKnownPatterns[] = {
      kDeepSeek3},
 };
 
+struct KnownRun {
+  std::string_view pattern;
+  RunRule rule;
+};
+
+constexpr KnownRun kKnownRuns[] = {
+    {R"(\p{N}{1,3})", {class_number, false, 3}},
+    {R"(\p{N})", {class_number, false, 1}},
+    {R"(\p{N}+)", {class_number, false, 0}},
+    {R"([\r\n])", {class_newline, false, 1}},
+    {R"(\s?\p{L}+)", {class_letter, true, 0}},
+    {R"(\s?\p{P}+)", {class_punctuation, true, 0}},
+    {R"([^\n]+|[\n]+)", {class_line, false, 0}},
+    {R"([\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+)", {class_kana_ideograph, false, 0}},
+    {"[一-龥\u3040-ゟ゠-ヿ]+", {class_kana_ideograph, false, 0}},
+};
+
 class ChainBuilder {
  public:
   ChainBuilder& words(const WordRule& rule) { return add(make_word_splitter(rule)); }
@@ -310,6 +327,16 @@ bool add_known_pattern(std::string_view pattern, SplitterChain& chain) {
       chain.add(make_word_splitter(known.rule));
       return true;
     }
+  }
+  for (const KnownRun& known : kKnownRuns) {
+    if (known.pattern == pattern) {
+      chain.add(make_run_splitter(known.rule));
+      return true;
+    }
+  }
+  if (pattern == "[0-9][0-9][0-9]") {
+    chain.add(make_digit_triple_splitter());
+    return true;
   }
   return false;
 }

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::uint32_t kMatchLimit = 50'000'000;  // steps of one match
 constexpr std::uint32_t kHeapLimit = 256 * 1024;   // KiB
-constexpr std::size_t kJitStackBytes = 16 << 20;
 
 template <auto function>
 struct Free {
@@ -28,7 +27,6 @@ using Code = std::unique_ptr<pcre2_code, Free<pcre2_code_free>>;
 using CompileContext = std::unique_ptr<pcre2_compile_context, Free<pcre2_compile_context_free>>;
 using MatchContext = std::unique_ptr<pcre2_match_context, Free<pcre2_match_context_free>>;
 using MatchData = std::unique_ptr<pcre2_match_data, Free<pcre2_match_data_free>>;
-using JitStack = std::unique_ptr<pcre2_jit_stack, Free<pcre2_jit_stack_free>>;
 
 std::string message_of(int error) {
   PCRE2_UCHAR8 text[256];
@@ -166,7 +164,6 @@ class Translator {
 struct Regex::Impl {
   std::string pattern, source;
   Code code;
-  bool jit = false;
 };
 
 Regex::Regex(std::string_view pattern, std::string_view source) {
@@ -180,13 +177,13 @@ Regex::Regex(std::string_view pattern, std::string_view source) {
   int error = 0;
   PCRE2_SIZE offset = 0;
   impl->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                                 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_MATCH_INVALID_UTF, &error, &offset,
-                                 context.get()));
+                                 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset, context.get()));
   if (impl->code == nullptr) {
     throw Error(ErrorCode::model,
                 fmt::format("{}: regular expression {}: {}", source, formats::quote(pattern), message_of(error)));
   }
-  impl->jit = pcre2_jit_compile(impl->code.get(), PCRE2_JIT_COMPLETE) == 0;
+  // Without the compiler PCRE2 interprets.
+  pcre2_jit_compile(impl->code.get(), PCRE2_JIT_COMPLETE);
   impl_ = std::move(impl);
 }
 
@@ -194,23 +191,35 @@ Regex::Regex(Regex&&) noexcept = default;
 Regex::~Regex() = default;
 
 void Regex::for_each_match(std::string_view text, const std::function<void(Match)>& found) const {
+  // Valid stretches by themselves: PCRE2 is told not to look at the whole text again for every match.
+  const char* end = text.data() + text.size();
+  std::size_t begin = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = decode_utf8(text.data() + at, end);
+    if (!c.valid) {
+      if (at > begin) match_valid(text.substr(begin, at - begin), begin, found);
+      begin = at + 1;
+    }
+    at += c.length;
+  }
+  if (begin < text.size() || text.empty()) match_valid(text.substr(begin), begin, found);
+}
+
+void Regex::match_valid(std::string_view text, std::size_t offset, const std::function<void(Match)>& found) const {
   const MatchContext context(pcre2_match_context_create(nullptr));
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_heap_limit(context.get(), kHeapLimit);
-  JitStack stack;
-  if (impl_->jit) {
-    stack.reset(pcre2_jit_stack_create(32 << 10, kJitStackBytes, nullptr));
-    pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
-  }
   const MatchData data(pcre2_match_data_create_from_pattern(impl_->code.get(), nullptr));
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  const auto match_from = [&](std::size_t at, std::uint32_t options) {
+    return pcre2_match(impl_->code.get(), subject, text.size(), at, PCRE2_NO_UTF_CHECK | options, data.get(),
+                       context.get());
+  };
   std::size_t at = 0;
   std::optional<std::size_t> last_end;
   while (at <= text.size()) {
-    int result = pcre2_match(impl_->code.get(), subject, text.size(), at, 0, data.get(), context.get());
-    if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
-      result = pcre2_match(impl_->code.get(), subject, text.size(), at, PCRE2_NO_JIT, data.get(), context.get());
-    }
+    int result = match_from(at, 0);
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match_from(at, PCRE2_NO_JIT);
     if (result == PCRE2_ERROR_NOMATCH) return;
     if (result < 0) {
       throw Error(ErrorCode::model,
@@ -225,7 +234,7 @@ void Regex::for_each_match(std::string_view text, const std::function<void(Match
       at += decode_utf8(text.data() + at, text.data() + text.size()).length;
       continue;
     }
-    found(match);
+    found({offset + match.begin, offset + match.end});
     at = match.end;
     last_end = match.end;
   }

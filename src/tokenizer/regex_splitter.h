@@ -29,6 +29,8 @@ class Regex {
   std::string replace_all(std::string_view text, std::string_view replacement) const;
 
  private:
+  void match_valid(std::string_view text, std::size_t offset, const std::function<void(Match)>& found) const;
+
   struct Impl;
   std::unique_ptr<const Impl> impl_;
 };

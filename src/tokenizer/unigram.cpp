@@ -13,6 +13,8 @@ namespace {
 constexpr double kUnknownPenalty = 10;
 // Tokens longer than this many characters are never matched.
 constexpr std::size_t kLongestToken = 0xFFFF;
+// Entries of a scratch table that stays allocated.
+constexpr std::size_t kKeptEntries = 1 << 16;
 
 std::size_t count_characters(std::string_view text) {
   std::size_t n = 0;
@@ -59,15 +61,29 @@ Unigram::Unigram(const Vocabulary& vocabulary, Options options)
   for (unsigned b = 0; b < 256; ++b) byte_tokens_[b] = vocabulary.find(byte_token_text(static_cast<unsigned char>(b)));
 }
 
-void Unigram::encode(std::string_view text, Scratch&, std::vector<TokenId>& out) const {
-  // Scores are kept for the longest token's reach only, the best token for every character.
-  const std::size_t reach = most_characters_ + 1;
+// Scores are kept for the longest token's reach only, the best token for every character.
+struct Unigram::Work : Scratch {
   struct Best {
     double score = 0;
     bool set = false;
   };
-  std::vector<Best> best(reach);
+  std::vector<Best> best;       // all unset between calls
   std::vector<TokenId> ending;  // token of the best segmentation that ends after this character; kNoToken: unknown
+};
+
+std::unique_ptr<Scratch> Unigram::make_scratch() const {
+  auto work = std::make_unique<Work>();
+  work->best.resize(most_characters_ + 1);
+  return work;
+}
+
+void Unigram::encode(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const {
+  auto& work = static_cast<Work&>(scratch);
+  const std::size_t reach = most_characters_ + 1;
+  using Best = Work::Best;
+  std::vector<Best>& best = work.best;
+  std::vector<TokenId>& ending = work.ending;
+  ending.clear();
   ending.reserve(text.size() - static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
                    return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
                  })));
@@ -97,6 +113,7 @@ void Unigram::encode(std::string_view text, Scratch&, std::vector<TokenId>& out)
     best[position % reach] = {};
     at += length;
   }
+  best[position % reach] = {};
   // Backwards along the best segmentation, keeping only its tokens, then forwards over them.
   std::size_t kept = ending.size();
   for (std::size_t end = position; end > 0;) {
@@ -117,6 +134,8 @@ void Unigram::encode(std::string_view text, Scratch&, std::vector<TokenId>& out)
       at += length;
     }
   }
+  // A long text's table is not kept.
+  if (ending.capacity() > kKeptEntries) std::vector<TokenId>().swap(ending);
 }
 
 void Unigram::emit_unknown(std::string_view bytes, std::size_t first, std::vector<TokenId>& out) const {

@@ -20,9 +20,11 @@ class Unigram : public Model {
     bool all_tokens = false;        // control, unknown and byte tokens match in the text too
   };
   Unigram(const Vocabulary& vocabulary, Options options);
+  std::unique_ptr<Scratch> make_scratch() const override;
   void encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const override;
 
  private:
+  struct Work;
   void emit_unknown(std::string_view bytes, std::size_t first, std::vector<TokenId>& out) const;
 
   const Vocabulary& vocabulary_;
