@@ -224,10 +224,15 @@ ops::WeightMatrix Binder::reordered(std::string_view name, std::int64_t n_out, s
   return {copy, source.type, static_cast<std::int64_t>(order.size()), n_in};
 }
 
-Linear Binder::linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias) {
+Linear Binder::linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias, float bias_factor) {
   Linear result;
+  const std::string bias_name = std::string(name) + ".bias";
   result.weight = matrix(name, n_out, n_in);
-  result.bias = floats(std::string(name) + ".bias", {n_out}, bias);
+  result.bias = floats(bias_name, {n_out}, bias);
+  if (bias_factor == 1 || bias == Presence::no || !has(bias_name)) return result;
+  float* copy = allocate_floats(static_cast<std::size_t>(n_out));
+  for (std::int64_t i = 0; copy != nullptr && i < n_out; ++i) copy[i] = bias_factor * result.bias[i];
+  result.bias = copy;
   return result;
 }
 

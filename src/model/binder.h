@@ -51,7 +51,9 @@ class Binder {
   // Chosen rows of the file's matrix, copied: row i of the result is row order[i].
   ops::WeightMatrix reordered(std::string_view name, std::int64_t n_out, std::int64_t n_in,
                               const std::vector<std::int64_t>& order);
-  Linear linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias = Presence::no);
+  // bias_factor: of the bias as it is stored.
+  Linear linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias = Presence::no,
+                float bias_factor = 1);
   // Floats of any shape with these extents (slowest first, ones left out), converted to F32.
   const float* floats(std::string_view name, std::initializer_list<std::int64_t> shape,
                       Presence presence = Presence::yes);

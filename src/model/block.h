@@ -90,6 +90,11 @@ std::unique_ptr<Block> make_block(Build& build, const Attention& spec);
 std::unique_ptr<Block> make_block(Build& build, const LatentAttention& spec);
 std::unique_ptr<Block> make_block(Build& build, const Mamba& spec);
 std::unique_ptr<Block> make_block(Build& build, const Mamba2& spec);
+std::unique_ptr<Block> make_block(Build& build, const GatedDelta& spec);
+std::unique_ptr<Block> make_block(Build& build, const ShortConv& spec);
+std::unique_ptr<Block> make_block(Build& build, const RecurrentUnit& spec);
+std::unique_ptr<Block> make_block(Build& build, const Rwkv& spec);
+std::unique_ptr<Block> make_block(Build& build, const ChannelMix& spec);
 std::unique_ptr<Block> make_block(Build& build, const Experts& spec);
 struct MlpNames {
   std::string gate = "ffn_gate", up = "ffn_up", down = "ffn_down";

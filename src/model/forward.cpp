@@ -131,7 +131,11 @@ void run_stack(const ops::Context& c, const StackWeights& stack, const StackInpu
   for (std::size_t i = 0; i < stack.spec->layers.size(); ++i) {
     show(c, in, i, b.x);
     const std::size_t bound = stack.spec->shared_layers ? 0 : i;
-    run_layer(c, stack.spec->layers[i], stack.layers[bound], inputs.layers[bound], step, b, workspace);
+    const Layer& spec = stack.spec->layers[i];
+    const LayerWeights& weights = stack.layers[bound];
+    if (weights.stream) ops::norm(c, b.x, *weights.stream, b.x);
+    run_layer(c, spec, weights, inputs.layers[bound], step, b, workspace);
+    if (spec.stream_scale != 1) ops::scale(c, b.x, spec.stream_scale);
   }
   show(c, in, stack.spec->layers.size(), b.x);
 }

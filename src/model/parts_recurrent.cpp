@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "formats/quote.h"
+
 namespace llm::model {
 namespace {
 
@@ -19,10 +21,6 @@ int inner_width(const Hyper& h, const Key& key) {
   return static_cast<int>(expand * static_cast<double>(h.integer(keys::n_embd, 1, max_width)));
 }
 
-}  // namespace
-
-namespace {
-
 // Ranges that time steps are drawn from when training begins.
 void use_training_keys(const Hyper& h) {
   h.use({"", {"time_step_min"}});
@@ -31,13 +29,42 @@ void use_training_keys(const Hyper& h) {
 
 }  // namespace
 
+bool recurrent_by_heads(const Hyper& h, int i) {
+  return h.integer_at_or(keys::n_head_kv, i, 1) == 0;
+}
+
+std::optional<bool> recurrent_by_type(const Hyper& h, int i, std::string_view recurrent, std::string_view attention) {
+  const std::optional<std::vector<std::string>> types = h.texts(keys::layer_types);
+  if (!types) return std::nullopt;
+  if (types->size() != static_cast<std::size_t>(h.n_layer())) {
+    h.fail(keys::layer_types, fmt::format("array of {}", types->size()), fmt::format("{} layers", h.n_layer()));
+  }
+  const std::string& type = (*types)[static_cast<std::size_t>(i)];
+  if (type == recurrent) return true;
+  if (type == attention) return false;
+  h.fail(keys::layer_types, formats::quote(type), fmt::format("{} or {}", recurrent, attention));
+}
+
+int conv_width(const Hyper& h, const Key& key, int otherwise) {
+  constexpr std::int64_t low = 2, high = 16;
+  return static_cast<int>(otherwise == 0 ? h.integer(key, low, high) : h.integer_or(key, otherwise, low, high));
+}
+
+void use_mamba2_keys(const Hyper& h) {
+  use_training_keys(h);
+  for (const Key& key : {keys::ssm_conv, keys::ssm_inner, keys::ssm_expand, keys::ssm_state, keys::ssm_groups,
+                         keys::ssm_heads, keys::ssm_head_dim, keys::ssm_conv_bias, keys::ssm_bias}) {
+    h.use(key);
+  }
+}
+
 Mamba mamba_mixer(const Hyper& h) {
   use_training_keys(h);
   Mamba m;
   m.activation = activation(h, Activation::silu);
   m.inner = inner_width(h, keys::ssm_inner);
   m.state = width(h, keys::ssm_state);
-  m.conv = static_cast<int>(h.integer(keys::ssm_conv, 2, 64));
+  m.conv = conv_width(h, keys::ssm_conv);
   const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_width);
   m.dt_rank = h.is_text(keys::ssm_dt_rank) ? static_cast<int>((n_embd + 15) / 16) : width(h, keys::ssm_dt_rank);
   h.use(keys::ssm_dt_rank);
@@ -52,18 +79,23 @@ Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key) {
   m.activation = activation(h, Activation::silu);
   m.inner = inner_width(h, inner_key);
   m.state = width(h, keys::ssm_state);
-  m.conv = static_cast<int>(h.integer(keys::ssm_conv, 2, 64));
+  m.conv = conv_width(h, keys::ssm_conv);
   m.n_heads = width(h, keys::ssm_heads);
   m.n_groups = static_cast<int>(h.integer_or(keys::ssm_groups, 1, 1, max_width));
   if (m.inner % m.n_heads != 0) {
     h.fail(keys::ssm_heads, fmt::format("{} heads", m.n_heads),
            fmt::format("a divisor of the inner width {}", m.inner));
   }
+  // "auto": what is left.
+  const std::int64_t head_dim = m.inner / m.n_heads;
+  if (!h.is_text(keys::ssm_head_dim) && h.integer_or(keys::ssm_head_dim, head_dim) != head_dim) {
+    h.fail(keys::ssm_head_dim, fmt::format("{}", h.integer(keys::ssm_head_dim)), fmt::format("{}", head_dim));
+  }
   if (m.n_heads % m.n_groups != 0 || m.inner % m.n_groups != 0) {
     h.fail(keys::ssm_groups, fmt::format("{} groups", m.n_groups), fmt::format("a divisor of {} heads", m.n_heads));
   }
   m.conv_bias = by_key(h, keys::ssm_conv_bias, true);
-  m.bias = by_key(h, keys::ssm_bias, false);
+  m.bias = m.output_bias = by_key(h, keys::ssm_bias, false);
   m.norm_groups = m.n_groups;
   m.norm_eps = norm.eps;
   return m;

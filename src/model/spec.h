@@ -130,6 +130,7 @@ struct Mamba {
 struct Mamba2 {
   int inner = 0, state = 0, conv = 0, n_heads = 0, n_groups = 1;
   Presence conv_bias = Presence::if_found, bias = Presence::no;
+  Presence output_bias = Presence::no;
   Activation activation = Activation::silu;                           // after the convolution
   enum class Gate : std::uint8_t { plain, norm_after, norm_before };  // y silu(z); norm(y silu(z)); norm(y) silu(z)
   Gate gate = Gate::norm_after;
@@ -154,7 +155,7 @@ struct ShortConv {
 // RG-LRU with its convolution and gate (RecurrentGemma).
 struct RecurrentUnit {
   int width = 0, n_blocks = 0, conv = 0;
-  Activation activation = Activation::gelu_tanh;
+  Activation activation = Activation::gelu_tanh;  // of the gate
 };
 
 // RWKV-4 time mix.
@@ -162,7 +163,7 @@ struct Rwkv {
   int inner = 0;
 };
 
-using MixerSpec = std::variant<Attention, LatentAttention, Mamba, Mamba2>;
+using MixerSpec = std::variant<Attention, LatentAttention, Mamba, Mamba2, GatedDelta, ShortConv, RecurrentUnit, Rwkv>;
 
 struct Mlp {
   int width = 0;
@@ -192,9 +193,10 @@ struct ChannelMix {
   int width = 0;
 };
 
-using FeedForward = std::variant<std::monostate, Mlp, Experts>;
+using FeedForward = std::variant<std::monostate, Mlp, Experts, ChannelMix>;
 
 struct Layer {
+  std::optional<Norm> stream = {};       // of the stream itself, before everything else
   std::optional<Norm> pre_mixer = {};    // of the mixers' input
   std::vector<MixerSpec> mixers = {};    // outputs are summed
   std::optional<Norm> post_mixer = {};   // of the branch, before it is added
@@ -210,6 +212,7 @@ struct Layer {
   bool shared_norm = false;         // parallel: both read the mixers' normed input
   bool residual_is_normed = false;  // branches are added to their normed input
   float residual_scale = 1;
+  float stream_scale = 1;  // of the stream, after everything else
 };
 
 enum class Positions : std::uint8_t {

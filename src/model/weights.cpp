@@ -107,6 +107,7 @@ LayerWeights Weights::bind_layer(Build& build, const Layer& layer) {
   Binder& b = build.binder;
   const std::int64_t n = build.n_embd;
   LayerWeights w;
+  w.stream = bind_norm(b, layer.stream, "stream_norm", n);
   w.pre_mixer = bind_norm(b, layer.pre_mixer, "attn_norm", n);
   for (const MixerSpec& mixer : layer.mixers) {
     w.mixers.push_back(std::visit([&](const auto& kind) { return make_block(build, kind); }, mixer));

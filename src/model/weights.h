@@ -15,7 +15,8 @@ namespace llm::model {
 
 // One layer bound to its tensors.
 struct LayerWeights {
-  std::optional<ops::Norm> pre_mixer, post_mixer, after_mixer, pre_cross, after_cross, pre_ffn, post_ffn, after_ffn;
+  std::optional<ops::Norm> stream, pre_mixer, post_mixer, after_mixer, pre_cross, after_cross, pre_ffn, post_ffn,
+      after_ffn;
   std::vector<std::unique_ptr<Block>> mixers;
   std::unique_ptr<Block> cross, ffn;
 };

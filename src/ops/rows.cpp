@@ -179,7 +179,7 @@ void token_shift(const Context& c, Rows x, const float* mix, Sequences sequences
       c.k.rows.mix(x.row(s.row_begin + t) + part.begin, previous, mix + part.begin, n,
                    out.row(s.row_begin + t) + part.begin);
     }
-    if (store && n > 0) {
+    if (store && n > 0 && s.n_rows > 0) {
       std::memcpy(state, x.row(s.row_begin + s.n_rows - 1) + part.begin, static_cast<std::size_t>(n) * sizeof(float));
     }
   }

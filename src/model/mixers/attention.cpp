@@ -69,8 +69,8 @@ class AttentionBlock final : public Block {
       bind_fused(b, build.n_embd, n_q, n_k, n_v);
     } else {
       bind_queries(b, p, build.n_embd, n_q);
-      k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias);
-      v_ = b.linear(p + "v", n_v, build.n_embd, a.qkv_bias);
+      k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias, 1 / a.input_scale);
+      v_ = b.linear(p + "v", n_v, build.n_embd, a.qkv_bias, 1 / a.input_scale);
     }
     o_ = b.linear(p + "output", build.n_embd, n_out, a.output_bias);
     bind_norms(b, n_q, n_k);
@@ -177,7 +177,7 @@ class AttentionBlock final : public Block {
 
   void bind_queries(Binder& b, const std::string& prefix, std::int64_t n_embd, std::int64_t n_q) {
     if (!spec_.output_gate) {
-      q_ = b.linear(prefix + "q", n_q, n_embd, spec_.qkv_bias);
+      q_ = b.linear(prefix + "q", n_q, n_embd, spec_.qkv_bias, 1 / spec_.input_scale);
       return;
     }
     const std::vector<std::int64_t> order = gated_order(spec_);

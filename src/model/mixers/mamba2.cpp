@@ -11,7 +11,7 @@ class Mamba2Block final : public Block {
   Mamba2Block(Build& build, const Mamba2& m) : spec_(m), n_conv_(m.inner + 2 * std::int64_t{m.n_groups} * m.state) {
     Binder& b = build.binder;
     n_in_ = m.inner + n_conv_ + m.n_heads;
-    in_ = b.linear("ssm_in", n_in_, build.n_embd, m.bias);
+    in_ = b.linear("ssm_in", n_in_, build.n_embd, m.bias, 1 / m.input_scale);
     conv_.weight = b.floats("ssm_conv1d.weight", {n_conv_, m.conv});
     conv_.bias = b.floats("ssm_conv1d.bias", {n_conv_}, m.conv_bias);
     conv_.width = m.conv;
@@ -24,7 +24,7 @@ class Mamba2Block final : public Block {
       const std::int64_t n_parts = b.hyper().gguf() ? m.n_groups : 1;
       norm_ = {NormKind::rms, b.floats("ssm_norm.weight", {n_parts, m.inner / n_parts}), nullptr, m.norm_eps};
     }
-    out_ = b.linear("ssm_out", build.n_embd, m.inner, m.bias);
+    out_ = b.linear("ssm_out", build.n_embd, m.inner, m.output_bias);
     bind_part_scales(b);
     conv_state_ = build.state.add_record((m.conv - 1) * n_conv_);
     scan_state_ = build.state.add_record(std::int64_t{m.inner} * m.state);
