@@ -53,6 +53,7 @@ const Family* const all[] = {
     &deepseek_v2_family,
     &deepseek_v3_family,
     &deepseek2_family,
+    &lfm2_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
