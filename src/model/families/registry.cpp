@@ -54,6 +54,7 @@ const Family* const all[] = {
     &deepseek_v3_family,
     &deepseek2_family,
     &lfm2_family,
+    &granitemoehybrid_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
