@@ -59,6 +59,7 @@ extern const Family deepseek_v3_family;
 extern const Family deepseek2_family;
 extern const Family lfm2_family;
 extern const Family granitemoehybrid_family;
+extern const Family falcon_h1_family;
 
 extern const Family bert_family;
 extern const Family roberta_family;

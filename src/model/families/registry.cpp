@@ -55,6 +55,7 @@ const Family* const all[] = {
     &deepseek2_family,
     &lfm2_family,
     &granitemoehybrid_family,
+    &falcon_h1_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
