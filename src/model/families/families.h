@@ -60,6 +60,7 @@ extern const Family deepseek2_family;
 extern const Family lfm2_family;
 extern const Family granitemoehybrid_family;
 extern const Family falcon_h1_family;
+extern const Family jamba_family;
 
 extern const Family bert_family;
 extern const Family roberta_family;

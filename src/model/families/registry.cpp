@@ -56,6 +56,7 @@ const Family* const all[] = {
     &lfm2_family,
     &granitemoehybrid_family,
     &falcon_h1_family,
+    &jamba_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
