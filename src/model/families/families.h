@@ -61,6 +61,7 @@ extern const Family lfm2_family;
 extern const Family granitemoehybrid_family;
 extern const Family falcon_h1_family;
 extern const Family jamba_family;
+extern const Family qwen3_next_family;
 
 extern const Family bert_family;
 extern const Family roberta_family;

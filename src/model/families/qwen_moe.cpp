@@ -1,6 +1,9 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "model/families/families.h"
+#include "model/parts_recurrent.h"
 
 namespace llm::model {
 namespace {
@@ -16,9 +19,11 @@ bool is_dense(const Hyper& h, int i) {
   return std::find(dense.begin(), dense.end(), i) != dense.end() || (i + 1) % h.integer_or(step, 1, 1) != 0;
 }
 
-Layer with_experts(const Hyper& h, int i, const Attention& a, bool normalize, bool shared) {
+// All but the mixer. default_shared: width of the shared expert where config.json names none; 0: there is no such
+// expert.
+Layer with_experts(const Hyper& h, int i, bool normalize, int default_shared) {
   const Activation act = activation(h, Activation::silu);
-  Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h)};
+  Layer l{.pre_mixer = norm(h), .pre_ffn = norm(h)};
   if (is_dense(h, i)) {
     l.ffn = mlp(h, i, act);
     return l;
@@ -27,8 +32,8 @@ Layer with_experts(const Hyper& h, int i, const Attention& a, bool normalize, bo
   const std::int64_t n_ff = h.integer_at_or(keys::n_ff, i, 0);
   if (!h.has(keys::n_ff_expert) && h.gguf()) e.width = static_cast<int>(n_ff / e.router.n_used);
   e.router.normalize = normalize;
-  if (shared) {
-    const std::int64_t width = h.integer_or(keys::n_ff_shared, h.gguf() ? n_ff : 5632, 1, 1 << 24);
+  if (default_shared != 0) {
+    const std::int64_t width = h.integer_or(keys::n_ff_shared, h.gguf() ? n_ff : default_shared, 1, 1 << 24);
     e.shared = Mlp{.width = static_cast<int>(width), .activation = act};
     e.shared_gate = true;
   }
@@ -41,7 +46,9 @@ Layer qwen2_moe(const Hyper& h, int i) {
   a.qkv_bias = if_gguf_else(h, h.flag_or({"", {"qkv_bias"}}, true));
   a.output_bias = if_gguf_else(h, false);
   set_late_window(h, a, i);
-  return with_experts(h, i, a, h.flag_or(keys::routed_norm, false), true);
+  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, false), 5632);
+  l.mixers.emplace_back(a);
+  return l;
 }
 
 Layer qwen3_moe(const Hyper& h, int i) {
@@ -49,7 +56,63 @@ Layer qwen3_moe(const Hyper& h, int i) {
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   set_late_window(h, a, i);
-  return with_experts(h, i, a, h.flag_or(keys::routed_norm, h.gguf()), false);
+  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, h.gguf()), 0);
+  l.mixers.emplace_back(a);
+  return l;
+}
+
+// Every full_attention_interval-th layer is attention unless the file lists the kinds.
+bool is_linear(const Hyper& h, int i) {
+  const Key listed{"attention.recurrent_layers"};
+  const std::int64_t interval = h.integer_or({"full_attention_interval", {"full_attention_interval"}}, 4, 1);
+  const bool by_interval = (i + 1) % interval != 0;
+  if (h.gguf()) return h.is_array(listed) ? h.integer_at(listed, i, 0, 1) == 1 : by_interval;
+  return recurrent_by_type(h, i, "linear_attention", "full_attention").value_or(by_interval);
+}
+
+GatedDelta delta_mixer(const Hyper& h) {
+  constexpr std::int64_t max_width = 1 << 16;
+  const auto number = [&](std::string_view gguf, std::string_view config, std::int64_t otherwise) {
+    const Key key{gguf, {config}};
+    return static_cast<int>(h.gguf() ? h.integer(key, 1, max_width) : h.integer_or(key, otherwise, 1, max_width));
+  };
+  const Key inner_key{"ssm.inner_size"}, value_heads_key{"ssm.time_step_rank", {"linear_num_value_heads"}};
+  GatedDelta g;
+  g.n_key_heads = number("ssm.group_count", "linear_num_key_heads", 16);
+  g.n_value_heads = number("ssm.time_step_rank", "linear_num_value_heads", 32);
+  g.key_dim = number("ssm.state_size", "linear_key_head_dim", 128);
+  g.conv = conv_width(h, {"ssm.conv_kernel", {"linear_conv_kernel_dim"}}, h.gguf() ? 0 : 4);
+  g.norm_eps = norm(h).eps;
+  if (g.n_value_heads % g.n_key_heads != 0) {
+    h.fail(value_heads_key, fmt::format("{}", g.n_value_heads),
+           fmt::format("a multiple of {} key heads", g.n_key_heads));
+  }
+  if (!h.gguf()) {
+    g.value_dim = number("", "linear_value_head_dim", 128);
+    return g;
+  }
+  const std::int64_t inner = h.integer(inner_key, 1, 1 << 24);
+  if (inner % g.n_value_heads != 0) {
+    h.fail(inner_key, fmt::format("{}", inner), fmt::format("a multiple of {} heads", g.n_value_heads));
+  }
+  g.value_dim = static_cast<int>(inner / g.n_value_heads);
+  return g;
+}
+
+Layer qwen3_next(const Hyper& h, int i) {
+  h.expect_flag({"", {"use_sliding_window"}}, false, "no windows");
+  Attention a = attention(h, i, {.head_dim = 256, .rope_fraction = 0.25});
+  a.output_gate = true;
+  a.qk_norm_over = Attention::NormOver::head;
+  a.qk_norm = norm(h);
+  const GatedDelta g = delta_mixer(h);
+  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, true), 512);
+  if (is_linear(h, i)) {
+    l.mixers.emplace_back(g);
+  } else {
+    l.mixers.emplace_back(a);
+  }
+  return l;
 }
 
 }  // namespace
@@ -71,5 +134,32 @@ const Family qwen3_moe_family{.name = "qwen3_moe",
                               .special = "qwen3 attention, experts",
                               .norm = norm,
                               .layer = qwen3_moe};
+
+const Family qwen3_next_family{
+    .name = "qwen3_next",
+    .gguf = {"qwen3next"},
+    .hugging_face = {"qwen3_next"},
+    .special = "three gated delta nets to one attention with a gate on its output; experts and a shared one",
+    .norm = norm,
+    .layer = qwen3_next,
+    .naming = {.names = {{"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+                         {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+                         {"ffn_down_shexp", "mlp.shared_expert.down_proj"},
+                         {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+                         {"ssm_in", "linear_attn.in_proj_qkvz"},
+                         {"ssm_ba", "linear_attn.in_proj_ba"},
+                         {"ssm_conv1d", "linear_attn.conv1d"},
+                         {"ssm_dt.bias", "linear_attn.dt_bias"},
+                         {"ssm_a.weight", "linear_attn.A_log"},
+                         {"ssm_norm", "linear_attn.norm"},
+                         {"ssm_out", "linear_attn.out_proj"}}},
+    .gguf_names = {{"ffn_norm", "post_attention_norm"}, {"ssm_a.weight", "ssm_a"}},
+    .rules = {{"ssm_a.weight", Adapt::negative_exp},
+              {"attn_norm.weight", Adapt::plus_one},
+              {"ffn_norm.weight", Adapt::plus_one},
+              {"attn_q_norm.weight", Adapt::plus_one},
+              {"attn_k_norm.weight", Adapt::plus_one},
+              {"output_norm.weight", Adapt::plus_one}},
+};
 
 }  // namespace llm::model

@@ -57,6 +57,7 @@ const Family* const all[] = {
     &granitemoehybrid_family,
     &falcon_h1_family,
     &jamba_family,
+    &qwen3_next_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
