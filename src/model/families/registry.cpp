@@ -58,6 +58,7 @@ const Family* const all[] = {
     &falcon_h1_family,
     &jamba_family,
     &qwen3_next_family,
+    &recurrent_gemma_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
