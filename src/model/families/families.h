@@ -63,6 +63,7 @@ extern const Family falcon_h1_family;
 extern const Family jamba_family;
 extern const Family qwen3_next_family;
 extern const Family recurrent_gemma_family;
+extern const Family rwkv_family;
 
 extern const Family bert_family;
 extern const Family roberta_family;

@@ -59,6 +59,7 @@ const Family* const all[] = {
     &jamba_family,
     &qwen3_next_family,
     &recurrent_gemma_family,
+    &rwkv_family,
     &bert_family,
     &roberta_family,
     &distilbert_family,
