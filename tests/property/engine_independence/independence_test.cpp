@@ -145,7 +145,8 @@ TEST_P(Independence, SessionGivesWhatTheEngineGives) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Independence,
                          ::testing::Values("llama-gqa", "mistral-swa", "qwen2-swa", "gemma3", "mixtral", "qwen3_moe",
-                                           "deepseek_v3"),
+                                           "deepseek_v3", "mamba", "mamba2", "lfm2", "granitemoehybrid", "falcon_h1",
+                                           "jamba", "qwen3_next", "recurrent_gemma", "rwkv"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -75,6 +75,14 @@ TEST_F(FolderModel, RefusesUnknownOptionsByName) {
   EXPECT_THAT(error_of(with("llama-gqa", {{"quantization_config", {{"quant_method", "gptq"}}}})), HasSubstr("'gptq'"));
   EXPECT_THAT(error_of(with("deepseek_v3", {{"scoring_func", "cosine"}})), HasSubstr("'cosine'"));
   EXPECT_THAT(error_of(with("gemma3", {{"layer_types", nlohmann::json::array({"linear"})}})), HasSubstr("layer_types"));
+  EXPECT_THAT(error_of(with("lfm2", {{"layer_types", {"conv", "mamba", "conv"}}})), HasSubstr("'mamba'"));
+  EXPECT_THAT(error_of(with("granitemoehybrid", {{"layer_types", {"mamba", "conv", "mamba"}}})), HasSubstr("'conv'"));
+  EXPECT_THAT(error_of(with("granitemoehybrid", {{"position_embedding_type", "alibi"}})), HasSubstr("'alibi'"));
+  EXPECT_THAT(error_of(with("granitemoehybrid", {{"normalization_function", "layer"}})), HasSubstr("'layer'"));
+  EXPECT_THAT(error_of(with("falcon_h1", {{"attn_layer_indices", {0}}})), HasSubstr("attn_layer_indices"));
+  EXPECT_THAT(error_of(with("jamba", {{"sliding_window", 8}})), HasSubstr("sliding_window"));
+  EXPECT_THAT(error_of(with("qwen3_next", {{"use_sliding_window", true}})), HasSubstr("use_sliding_window"));
+  EXPECT_THAT(error_of(with("recurrent_gemma", {{"block_types", {"recurrent", "mlp"}}})), HasSubstr("'mlp'"));
 }
 
 TEST_F(FolderModel, RefusesAbsurdNumbersByName) {
@@ -86,6 +94,18 @@ TEST_F(FolderModel, RefusesAbsurdNumbersByName) {
   EXPECT_THAT(error_of(with("llama-gqa", {{"rope_theta", 0}})), HasSubstr("rope_theta"));
   EXPECT_THAT(error_of(with("llama-gqa", {{"vocab_size", 81}})), HasSubstr("model.embed_tokens.weight"));
   EXPECT_THAT(error_of(with("mixtral", {{"num_experts_per_tok", 9}})), HasSubstr("num_experts_per_tok"));
+  EXPECT_THAT(error_of(with("mamba", {{"conv_kernel", 17}})), HasSubstr("conv_kernel"));
+  EXPECT_THAT(error_of(with("lfm2", {{"conv_L_cache", 17}})), HasSubstr("conv_L_cache"));
+  EXPECT_THAT(error_of(with("lfm2", {{"block_auto_adjust_ff_dim", true}, {"block_ffn_dim_multiplier", 1e30}})),
+              HasSubstr("block_ffn_dim_multiplier"));
+  EXPECT_THAT(error_of(with("falcon_h1", {{"ssm_in_multiplier", 0}})), HasSubstr("ssm_in_multiplier"));
+  EXPECT_THAT(error_of(with("falcon_h1", {{"ssm_multipliers", {1, 2}}})), HasSubstr("ssm_multipliers"));
+  EXPECT_THAT(error_of(with("falcon_h1", {{"mamba_d_head", 7}})), HasSubstr("mamba_d_head"));
+  EXPECT_THAT(error_of(with("granitemoehybrid", {{"mamba_d_head", 7}})), HasSubstr("mamba_d_head"));
+  EXPECT_THAT(error_of(with("jamba", {{"attn_layer_period", 0}})), HasSubstr("attn_layer_period"));
+  EXPECT_THAT(error_of(with("qwen3_next", {{"linear_num_value_heads", 3}})), HasSubstr("linear_num_value_heads"));
+  EXPECT_THAT(error_of(with("recurrent_gemma", {{"lru_width", 46}})), HasSubstr("lru_width"));
+  EXPECT_THAT(error_of(with("rwkv", {{"attention_hidden_size", 40}})), HasSubstr("attention.key"));
 }
 
 TEST_F(FolderModel, NamesKeysThatNobodyReads) {
@@ -94,7 +114,9 @@ TEST_F(FolderModel, NamesKeysThatNobodyReads) {
 }
 
 TEST(DescribedModel, SaysWhatTheLoadedOneDoes) {
-  for (const char* name : {"llama-gqa", "gpt2", "deepseek_v3", "gpt_oss-mxfp4", "bert", "mixtral", "falcon-new"}) {
+  for (const char* name :
+       {"llama-gqa", "gpt2", "deepseek_v3", "gpt_oss-mxfp4", "bert", "mixtral", "falcon-new", "mamba", "mamba2", "lfm2",
+        "granitemoehybrid", "falcon_h1-norm", "jamba", "qwen3_next", "recurrent_gemma", "rwkv"}) {
     const std::string folder = std::string(LLM_TEST_DATA "/golden/") + name;
     const auto file = WeightsFile::open(folder);
     const auto described = Model::describe(*file);
