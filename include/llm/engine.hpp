@@ -99,7 +99,7 @@ struct EmbedResult {
 class LLM_API Engine {
  public:
   /// Throws Error(memory) if the model, the state and the activations do not fit.
-  Engine(const Model& model, const EngineOptions& options = {});
+  explicit Engine(const Model& model, const EngineOptions& options = {});
   Engine(Engine&&) noexcept;
   ~Engine();
 

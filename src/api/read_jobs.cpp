@@ -79,8 +79,8 @@ void ScoreJob::deliver() {
   if (done_) done_(std::move(result_));
 }
 
-EmbedJob::EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, EmbedOptions options, std::int64_t n_context,
-                   std::function<void(EmbedResult)> done)
+EmbedJob::EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, const EmbedOptions& options,
+                   std::int64_t n_context, std::function<void(EmbedResult)> done)
     : ids_(std::move(ids)),
       normalize_(options.normalize),
       whole_(model.model->spec().needs_whole_sequence()),

@@ -37,7 +37,7 @@ class ScoreJob : public Job {
 class EmbedJob : public Job {
  public:
   // Throws Error(usage | context).
-  EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, EmbedOptions options, std::int64_t n_context,
+  EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, const EmbedOptions& options, std::int64_t n_context,
            std::function<void(EmbedResult)> done);
 
   engine::SequenceOptions sequence() override;

@@ -27,7 +27,7 @@ Value dict_view(Interpreter& in, const Value& self, const Call& call) {
 
 Value dict_copy(Interpreter& in, const Value& self, const Call& call) {
   call.check("copy", {});
-  const Value result = in.heap().dict(self.dict().foreign);
+  Value result = in.heap().dict(self.dict().foreign);
   in.budget().step(self.dict().size());
   for (const auto& [key, value] : self.dict().entries()) in.heap().set(result.dict(), key, value);
   return result;

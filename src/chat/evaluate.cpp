@@ -18,7 +18,7 @@ Value Interpreter::evaluate_display(const Expression& node) {
 }
 
 Value Interpreter::evaluate_dict(const Expression& node) {
-  const Value dict = heap_.dict();
+  Value dict = heap_.dict();
   for (std::size_t i = 0; i < node.operands.size(); i += 2) {
     Value key = evaluate(*node.operands[i]);
     heap_.set(dict.dict(), std::move(key), evaluate(*node.operands[i + 1]));

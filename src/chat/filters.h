@@ -19,7 +19,7 @@ struct Call {
 
   // The value for parameter number `position` called `name`, null if it was not given.
   const Value* get(std::size_t position, std::string_view name) const;
-  Value get(std::size_t position, std::string_view name, Value fallback) const;
+  Value get(std::size_t position, std::string_view name, const Value& fallback) const;
   const Value& need(std::size_t position, std::string_view name) const;
   // Fails for arguments beyond these parameters.
   void check(std::string_view function, std::initializer_list<std::string_view> parameters) const;

@@ -123,9 +123,9 @@ const Value* Call::get(std::size_t position, std::string_view name) const {
   return nullptr;
 }
 
-Value Call::get(std::size_t position, std::string_view name, Value fallback) const {
+Value Call::get(std::size_t position, std::string_view name, const Value& fallback) const {
   const Value* value = get(position, name);
-  return value == nullptr ? std::move(fallback) : *value;
+  return value == nullptr ? fallback : *value;
 }
 
 const Value& Call::need(std::size_t position, std::string_view name) const {

@@ -243,7 +243,7 @@ void Interpreter::run_call_block(const Statement& statement) {
 }
 
 Value Interpreter::make_macro(const Statement& statement) {
-  const Value value = function(statement.text, [&statement, around = scope_](Interpreter& self, const Call& arguments) {
+  Value value = function(statement.text, [&statement, around = scope_](Interpreter& self, const Call& arguments) {
     return self.call_macro(statement, around, arguments);
   });
   static_cast<Function*>(value.object())->macro = &statement;

@@ -97,8 +97,7 @@ Plan make_plan(const Weights& w, const ExecutorOptions& o, std::span<const ops::
 class Executor::Impl {
  public:
   Impl(const Model& model, const ExecutorOptions& options)
-      : model_(model),
-        w_(model.weights()),
+      : w_(model.weights()),
         options_(checked(model, options)),
         kv_(w_.state.layouts(options_.kv_type, options_.block_tokens)),
         plan_(make_plan(w_, options_, kv_)),
@@ -293,7 +292,6 @@ class Executor::Impl {
     }
   }
 
-  const Model& model_;
   const Weights& w_;
   ExecutorOptions options_;
   std::vector<ops::KvLayout> kv_;

@@ -445,6 +445,7 @@ class HuggingFaceTokenizer {
     }
     // What the file types as ordinary stays so; only roles and ends are taken over.
     std::vector<TokenKind> kinds;
+    kinds.reserve(static_cast<std::size_t>(vocabulary.size()));
     for (TokenId id = 0; id < vocabulary.size(); ++id) kinds.push_back(vocabulary.kind(id));
     assign_roles_by_text(vocabulary, special);
     for (TokenId id = 0; id < vocabulary.size(); ++id) vocabulary.set_kind(id, kinds[static_cast<std::size_t>(id)]);

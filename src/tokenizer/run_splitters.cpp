@@ -19,11 +19,11 @@ struct RunMatcher {
     State(const RunMatcher& matcher, std::string_view text) : matcher_(matcher), text_(text) {}
     std::size_t next(std::size_t at) const { return text_.next(at); }
     std::size_t match(std::size_t at) const {
-      const RunRule& rule = matcher_.rule;
+      const RunRule& runs = matcher_.rule;
       TextChar c = text_.at(at);
       int wanted = class_of(c);
       const bool space = matcher_.plain_space ? c.code_point == ' ' : c.is(kWhiteSpace);
-      if (rule.leading_space && space) {
+      if (runs.leading_space && space) {
         const TextChar after = text_.at(c.end);
         if (class_of(after) != 0) {
           c = after;
@@ -32,7 +32,7 @@ struct RunMatcher {
       }
       if (wanted == 0) return at;
       std::size_t end = c.end;
-      for (unsigned n = 1; n != rule.max_length; ++n) {
+      for (unsigned n = 1; n != runs.max_length; ++n) {
         c = text_.at(end);
         if (class_of(c) != wanted) break;
         end = c.end;

@@ -80,7 +80,7 @@ std::uint64_t peak_bytes() {
 
 class Bench {
  public:
-  Bench(const BenchFlags& flags, const llm::Model& model) : flags_(flags), model_(model) {
+  Bench(const BenchFlags& flags, const llm::Model& model) : model_(model) {
     options_ = engine_options(flags.run);
     options_.share_prefixes = false;
     options_.max_sequences = *std::max_element(flags.batch.begin(), flags.batch.end());
@@ -146,7 +146,6 @@ class Bench {
     return ids;
   }
 
-  const BenchFlags& flags_;
   const llm::Model& model_;
   llm::EngineOptions options_;
   std::unique_ptr<llm::Engine> engine_;

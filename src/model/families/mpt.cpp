@@ -17,6 +17,7 @@ std::vector<float> slopes(int n_head, double bias) {
   int power = 1;
   while (power < n_head) power *= 2;
   std::vector<float> all;
+  all.reserve(static_cast<std::size_t>(power));
   for (int k = 0; k < power; ++k) all.push_back(static_cast<float>(std::exp2(-bias * (k + 1) / power)));
   if (power == n_head) return all;
   std::vector<float> chosen;

@@ -124,7 +124,7 @@ Wide to_wide(std::string_view digits) {
 
 }  // namespace
 
-Decimal Decimal::of(bool negative, std::string digits, std::int64_t exponent) {
+Decimal Decimal::of(bool negative, const std::string& digits, std::int64_t exponent) {
   const std::size_t first = digits.find_first_not_of('0');
   Decimal d;
   if (first == std::string::npos) return d;
@@ -162,9 +162,11 @@ std::strong_ordering Decimal::operator<=>(const Decimal& other) const {
   if (sign(*this) != sign(other)) return sign(*this) <=> sign(other);
   if (zero()) return std::strong_ordering::equal;
   const auto top = [](const Decimal& d) { return d.exponent_ + static_cast<std::int64_t>(d.digits_.size()); };
-  std::strong_ordering order = top(*this) <=> top(other);
-  if (order == std::strong_ordering::equal) order = digits_.compare(other.digits_) <=> 0;
-  return negative_ ? 0 <=> order : order;
+  const auto size = [&](const Decimal& a, const Decimal& b) {
+    const auto order = top(a) <=> top(b);
+    return order != std::strong_ordering::equal ? order : a.digits_ <=> b.digits_;
+  };
+  return negative_ ? size(other, *this) : size(*this, other);
 }
 
 bool NumberSpec::contains(const Decimal& value) const {

@@ -15,7 +15,7 @@ class Decimal {
   Decimal() = default;
   // A JSON number; nullopt if the text is none.
   static std::optional<Decimal> parse(std::string_view text);
-  static Decimal of(bool negative, std::string digits, std::int64_t exponent);
+  static Decimal of(bool negative, const std::string& digits, std::int64_t exponent);
 
   bool zero() const { return digits_.empty(); }
   bool negative() const { return negative_; }

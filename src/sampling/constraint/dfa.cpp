@@ -294,6 +294,7 @@ Dfa DfaBuilder::build(std::size_t max_states) {
       while (next < edges.size() && edges[next].low <= low) active.push_back(edges[next++]);
       if (!active.empty()) {
         std::vector<std::uint32_t> targets;
+        targets.reserve(active.size());
         for (const Dfa::Edge& e : active) targets.push_back(e.target);
         std::sort(targets.begin(), targets.end());
         targets.erase(std::unique(targets.begin(), targets.end()), targets.end());

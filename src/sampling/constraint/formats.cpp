@@ -5,20 +5,11 @@
 namespace llm::sampling {
 namespace {
 
-// A regular expression made of parts.
-struct Pattern {
-  std::string text;
-
-  Pattern(const char* part) : text(part) {}
-  friend Pattern operator+(Pattern a, const Pattern& b) {
-    a.text.append(b.text);
-    return a;
-  }
-};
+using Pattern = std::string;  // a regular expression made of parts
 
 Pattern any_of(std::initializer_list<Pattern> alternatives) {
   Pattern out = "(?:";
-  for (const Pattern& a : alternatives) out = out + (out.text.size() == 3 ? "" : "|") + a;
+  for (const Pattern& a : alternatives) out += (out.size() == 3 ? "" : "|") + a;
   return out + ")";
 }
 
@@ -111,7 +102,7 @@ std::optional<std::string> format_pattern(std::string_view format) {
   };
   const auto found = patterns.find(format);
   if (found == patterns.end()) return std::nullopt;
-  return found->second.text;
+  return found->second;
 }
 
 }  // namespace llm::sampling

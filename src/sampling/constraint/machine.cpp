@@ -103,7 +103,7 @@ class ObjectFrame {
   bool read_key(std::uint8_t byte) {
     find_allowed();
     if (spec_.n_remembered > 0) {
-      std::array<std::uint32_t, 2> h = hash();
+      std::array<std::uint32_t, 2> h = hash().value();
       h[0] = (h[0] ^ byte) * 0x01000193u;
       h[1] = (h[1] + byte) * 0x85ebca6bu ^ h[1] >> 15;
       hash() = h;
@@ -165,7 +165,7 @@ class ObjectFrame {
   class Hash {
    public:
     explicit Hash(std::span<std::uint32_t> words) : words_(words) {}
-    operator std::array<std::uint32_t, 2>() const { return {words_[0], words_[1]}; }
+    std::array<std::uint32_t, 2> value() const { return {words_[0], words_[1]}; }
     Hash& operator=(const std::array<std::uint32_t, 2>& h) {
       words_[0] = h[0];
       words_[1] = h[1];
@@ -180,7 +180,7 @@ class ObjectFrame {
   // False: the name has occurred already.
   bool remember() {
     const std::span<std::uint32_t> names = words_.subspan(object_words::n_fixed + seen_words(spec_) + 2);
-    const std::array<std::uint32_t, 2> h = hash();
+    const std::array<std::uint32_t, 2> h = hash().value();
     for (std::size_t i = 0; i < names.size(); i += 2) {
       if (names[i] == h[0] && names[i + 1] == h[1]) return false;
       if (names[i] == 0 && names[i + 1] == 0) {

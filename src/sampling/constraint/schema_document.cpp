@@ -145,7 +145,7 @@ const Dfa& SchemaDocument::pattern(const std::string& source, const Json& where)
       builder.add(parse_regex(source), 0, true);
       found->second = builder.build();
     } catch (const Error& e) {
-      const std::string message = e.message();
+      const std::string& message = e.message();
       patterns_.erase(found);
       if (message.starts_with(what)) throw;
       throw Error(e.code(), fmt::format("{}: {}", what, message));

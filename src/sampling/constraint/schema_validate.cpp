@@ -29,7 +29,7 @@ bool has_type(const std::string& type, const Json& v) {
 // Only what the compiler has checked the shape of, or what it leaves to this for lists of given values.
 class Validator {
  public:
-  Validator(SchemaDocument& document) : document_(document) {}
+  explicit Validator(SchemaDocument& document) : document_(document) {}
 
   bool valid(const Json& schema, const Json& v, int depth) {
     document_.budget().spend(10, "json schema");
