@@ -24,18 +24,33 @@ constexpr WeightRecipe recipes[] = {
     {"q5_0", T::Q5_0, T::Q5_0, T::Q5_0, 8},
     {"q5_1", T::Q5_1, T::Q5_1, T::Q5_1, 9},
     {"q2_k", T::Q2_K, T::Q3_K, T::Q6_K, 10},
+    {"q2_k_s", T::Q2_K, T::Q2_K, T::Q6_K, 21},
     {"q3_k", T::Q3_K, T::Q3_K, T::Q6_K, 11},
+    {"q3_k_s", T::Q3_K, T::Q3_K, T::Q6_K, 11},
     {"q3_k_m", T::Q3_K, T::Q4_K, T::Q6_K, 12},
+    {"q3_k_l", T::Q3_K, T::Q5_K, T::Q6_K, 13},
     {"q4_k", T::Q4_K, T::Q4_K, T::Q6_K, 14},
+    {"q4_k_s", T::Q4_K, T::Q4_K, T::Q6_K, 14},
     {"q4_k_m", T::Q4_K, T::Q6_K, T::Q6_K, 15},
     {"q5_k", T::Q5_K, T::Q5_K, T::Q6_K, 16},
+    {"q5_k_s", T::Q5_K, T::Q5_K, T::Q6_K, 16},
     {"q5_k_m", T::Q5_K, T::Q6_K, T::Q6_K, 17},
     {"q6_k", T::Q6_K, T::Q6_K, T::Q6_K, 18},
     {"iq4_nl", T::IQ4_NL, T::IQ4_NL, T::Q6_K, 25},
     {"iq4_xs", T::IQ4_XS, T::IQ4_XS, T::Q6_K, 30},
+    {"iq1_s", T::IQ1_S, T::IQ2_XXS, T::Q5_K, 24},
+    {"iq1_m", T::IQ1_M, T::IQ2_XXS, T::Q5_K, 31},
+    {"iq2_xxs", T::IQ2_XXS, T::IQ2_S, T::Q5_K, 19},
+    {"iq2_xs", T::IQ2_XS, T::IQ2_S, T::Q5_K, 20},
+    {"iq2_s", T::IQ2_S, T::IQ3_XXS, T::Q5_K, 28},
+    {"iq3_xxs", T::IQ3_XXS, T::IQ3_S, T::Q6_K, 23},
+    {"iq3_s", T::IQ3_S, T::Q4_K, T::Q6_K, 26},
     {"mxfp4", T::MXFP4, T::MXFP4, T::Q8_0, 38},
     {"tq1_0", T::TQ1_0, T::TQ1_0, T::Q6_K, 36},
     {"tq2_0", T::TQ2_0, T::TQ2_0, T::Q6_K, 37},
+    {"nvfp4", T::NVFP4, T::NVFP4, T::Q8_0, 39},
+    {"q1_0", T::Q1_0, T::Q1_0, T::Q6_K, 40},
+    {"q2_0", T::Q2_0, T::Q2_0, T::Q6_K, 41},
 };
 
 namespace {
@@ -45,10 +60,13 @@ namespace {
 TensorType fitting(TensorType type, std::int64_t n_cols) {
   if (n_cols % tensor_type_info(type).block_elements == 0) return type;
   switch (type) {
+    case T::Q1_0:
+    case T::Q2_0:
     case T::Q2_K:
     case T::Q3_K:
     case T::TQ1_0:
     case T::TQ2_0:
+    case T::NVFP4:
       type = T::Q4_0;
       break;
     case T::Q4_K:
@@ -57,6 +75,13 @@ TensorType fitting(TensorType type, std::int64_t n_cols) {
     case T::Q5_K:
       type = T::Q5_1;
       break;
+    case T::IQ1_S:
+    case T::IQ1_M:
+    case T::IQ2_XXS:
+    case T::IQ2_XS:
+    case T::IQ2_S:
+    case T::IQ3_XXS:
+    case T::IQ3_S:
     case T::IQ4_XS:
       type = T::IQ4_NL;
       break;

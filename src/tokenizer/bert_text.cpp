@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 #include "tokenizer/character_set.h"
+#include "tokenizer/older_unicode.h"
 #include "tokenizer/text_cursor.h"
 
 namespace llm::tokenizer {
@@ -43,7 +44,7 @@ bool is_bert_punctuation(char32_t c) {
   if (c < 0x80) {
     return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
   }
-  return (char_flags(c) & kPunctuation) != 0;
+  return older::is_punctuation(c, char_flags(c));
 }
 
 std::string bert_normalize(std::string_view text, const BertNormalization& options) {
@@ -59,7 +60,9 @@ std::string bert_normalize(std::string_view text, const BertNormalization& optio
         out += ' ';
         continue;
       }
-      if (c.code_point == 0 || c.code_point == kReplacementCharacter || c.is(kControl)) continue;
+      if (c.code_point == 0 || c.code_point == kReplacementCharacter || older::is_control(c.code_point, c.flags)) {
+        continue;
+      }
       if (c.is(kWhiteSpace)) {
         out += ' ';
         continue;
@@ -79,7 +82,7 @@ std::string bert_normalize(std::string_view text, const BertNormalization& optio
     const TextCursor marks(decomposed);
     for (std::size_t at = 0; at < decomposed.size();) {
       const TextChar c = marks.at(at);
-      if (!c.is(kNonSpacingMark)) out.append(decomposed, at, c.end - at);
+      if (!older::is_non_spacing_mark(c.code_point, c.flags)) out.append(decomposed, at, c.end - at);
       at = c.end;
     }
   }

@@ -77,7 +77,7 @@ Bpe::Bpe(const Vocabulary& vocabulary, Options options)
     byte_symbols_[b] = direct ? static_cast<Symbol>(byte) : kNoSymbol;
     if (!direct && options_.units == Units::bytes) byte_symbols_[b] = intern_inner(text);
     byte_tokens_[b] = vocabulary.find(byte_token_text(static_cast<unsigned char>(b)));
-    if (options_.units == Units::characters && byte_tokens_[b] == kNoToken) {
+    if (options_.plain_bytes && byte_tokens_[b] == kNoToken) {
       byte_tokens_[b] = vocabulary.find(std::string(1, static_cast<char>(b)));
     }
   }
@@ -293,6 +293,7 @@ void Bpe::encode_long(std::string_view piece, Work& work, std::vector<TokenId>& 
       const std::size_t sure = end - begin - std::min(kUnsureBytes, (end - begin) / 2);
       while (n > 1 && work.starts[n] > sure) --n;
       if (work.symbols.size() > kUnsureTokens) n = std::min(n, work.symbols.size() - kUnsureTokens);
+      while (n > 1 && work.starts[n] == work.starts[n - 1]) --n;
     }
     kept.clear();
     for (std::size_t i = 0; i < n; ++i) {
@@ -311,19 +312,39 @@ bool Bpe::stays_apart(std::string_view left, std::string_view right, Work& work)
   return work.symbols.size() == 2 && work.starts[1] == left.size();
 }
 
+// A unit without a token, as a symbol for each byte of its text (with prefix and suffix; in the piece it takes
+// n_bytes). Without all of them it is left out, or stays for the unknown token.
+void Bpe::add_unknown(std::string_view text, std::size_t start, std::size_t n_bytes, Work& work) const {
+  const bool all = options_.byte_fallback && std::all_of(text.begin(), text.end(), [this](char c) {
+                     return byte_tokens_[static_cast<unsigned char>(c)] != kNoToken;
+                   });
+  if (all) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      work.symbols.push_back(static_cast<Symbol>(byte_tokens_[static_cast<unsigned char>(text[i])]));
+      work.starts.push_back(static_cast<std::uint32_t>(start + std::min(i, n_bytes - 1)));
+    }
+  } else if (options_.unknown != kNoToken) {
+    work.symbols.push_back(kNoSymbol);
+    work.starts.push_back(static_cast<std::uint32_t>(start));
+  }
+}
+
 // Fills work.symbols and work.starts with the units of piece[begin, end); returns the end, moved to a unit's start.
 std::size_t Bpe::start_symbols(std::string_view piece, std::size_t begin, std::size_t end, Work& work) const {
   end = std::min(end, piece.size());
   work.symbols.clear();
   work.starts.clear();
-  const auto add = [&](Symbol symbol, std::size_t start) {
-    if (options_.skip_unknown && symbol >= static_cast<Symbol>(vocabulary_.size())) return;
+  const auto add = [&](Symbol symbol, std::size_t start, std::string_view text, std::size_t n_bytes) {
+    if (options_.settle_unknown_first && symbol >= static_cast<Symbol>(vocabulary_.size())) {
+      add_unknown(text, start - begin, n_bytes, work);
+      return;
+    }
     work.symbols.push_back(symbol);
     work.starts.push_back(static_cast<std::uint32_t>(start - begin));
   };
   std::size_t at = begin;
   if (options_.units == Units::bytes && options_.end_suffix.empty() && options_.continuing_prefix.empty()) {
-    for (; at < end; ++at) add(byte_symbols_[static_cast<unsigned char>(piece[at])], at);
+    for (; at < end; ++at) add(byte_symbols_[static_cast<unsigned char>(piece[at])], at, {}, 1);
   } else {
     while (at < end) {
       const std::size_t n = std::min(unit_length(piece[at]), piece.size() - at);
@@ -340,7 +361,7 @@ std::size_t Bpe::start_symbols(std::string_view piece, std::size_t begin, std::s
           !may_join(static_cast<TokenId>(symbol))) {
         symbol = kNoSymbol;
       }
-      add(symbol, at);
+      add(symbol, at, text, n);
       at += n;
     }
   }

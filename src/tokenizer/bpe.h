@@ -24,8 +24,9 @@ class Bpe : public Model {
     Units units = Units::bytes;
     bool ignore_merges = false;                 // a piece that is a token is taken whole
     bool whole_newlines = false;                // so is a piece of newlines
-    bool skip_unknown = false;                  // unknown characters are left out before merging, not after
+    bool settle_unknown_first = false;          // characters without a token become bytes, or nothing, before merging
     bool byte_fallback = false;                 // an unknown character becomes its "<0xXX>" tokens
+    bool plain_bytes = false;                   // or, for lack of those, the tokens of its single bytes
     TokenId unknown = kNoToken;                 // for what is left; kNoToken: dropped
     bool fuse_unknown = false;                  // neighbouring unknowns are one
     std::string continuing_prefix, end_suffix;  // texts around characters: "##", "</w>"
@@ -65,6 +66,7 @@ class Bpe : public Model {
   TokenId find_whole(std::string_view piece, Work& work) const;
   void encode_word(std::string_view piece, Work& work, std::vector<TokenId>& out) const;
   void encode_long(std::string_view piece, Work& work, std::vector<TokenId>& out) const;
+  void add_unknown(std::string_view text, std::size_t start, std::size_t n_bytes, Work& work) const;
   std::size_t start_symbols(std::string_view piece, std::size_t begin, std::size_t end, Work& work) const;
   void merge_few(Work& work) const;
   void merge_many(Work& work) const;

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/utf8.h"
 #include "formats/quote.h"
 #include "tokenizer/bert_text.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/hybrid_dna.h"
 #include "tokenizer/join_splitter.h"
 #include "tokenizer/piece_pipeline.h"
 #include "tokenizer/plamo2.h"
@@ -203,7 +205,7 @@ class GgufTokenizer {
     bpe.units = pre_->byte_level ? Bpe::Units::bytes : Bpe::Units::characters;
     bpe.ignore_merges = pre_->ignore_merges;
     if (pre_->rule == SplitRule::lines) {
-      bpe.whole_newlines = bpe.byte_fallback = true;
+      bpe.whole_newlines = bpe.byte_fallback = bpe.plain_bytes = true;
       options_.normalizer = [](std::string_view text, bool) { return escape_spaces(replace_stray_bytes(text), false); };
       options_.spelling = Spelling::escaped;
     }
@@ -230,6 +232,11 @@ class GgufTokenizer {
     }
     options_.model = std::move(model);
     options_.splitter = make_splitter(pre_->rule);
+    if (model_ == "hybriddna") {
+      options_.model =
+          make_hybrid_dna(impl_->vocabulary, std::move(options_.model), std::exchange(options_.splitter, {}));
+      options_.drop_at_end = kKmerMark;
+    }
     if (model_ == "whitespace") {
       options_.splitter = make_splitter(SplitRule::white_space);
       if (metadata_.find_bool(key("normalizer.lowercase")).value_or(false)) {
@@ -244,7 +251,7 @@ class GgufTokenizer {
   void make_spm() {
     Bpe::Options bpe;
     bpe.units = Bpe::Units::characters;
-    bpe.byte_fallback = true;
+    bpe.byte_fallback = bpe.plain_bytes = true;
     bpe.unknown = impl_->special.unk.value_or(kNoToken);
     auto model = std::make_unique<Bpe>(impl_->vocabulary, std::move(bpe));
     model->add_merges_from_scores();
@@ -301,7 +308,7 @@ class GgufTokenizer {
     options_.normalizer = [normalizer = std::make_shared<SentencePieceNormalizer>(std::move(normalization))](
                               std::string_view text, bool) { return normalizer->normalize(text); };
     options_.model = make_sentencepiece_model(vocabulary, SentencePieceKind::unigram,
-                                              impl_->special.unk.value_or(kNoToken), byte_tokens, false);
+                                              impl_->special.unk.value_or(kNoToken), byte_tokens);
     options_.spelling = Spelling::escaped;
     options_.drop_first_space = add_space_prefix_;
     const SpecialTokens& special = impl_->special;

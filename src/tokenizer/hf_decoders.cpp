@@ -25,29 +25,29 @@ std::string replace_text(std::string_view text, std::string_view from, std::stri
   return out;
 }
 
+// What a token becomes; `first`: nothing stands before it.
+using TokenFunction = std::function<std::string(std::string_view token, bool first)>;
+
 // A step that looks at one token at a time.
-class TokenStep : public DecodeStep {
- public:
-  using Function = std::function<std::string(std::string_view token, bool first)>;
-  explicit TokenStep(const Function& function) : function_(function) {}
-  void push(std::string_view token, std::string& out) override {
-    out += function_(token, first_);
-    first_ = false;
-  }
-  void finish(std::string&) override {}
-
- private:
-  const Function& function_;
-  bool first_ = true;
-};
-
 class TokenDecoder : public Decoder {
  public:
-  explicit TokenDecoder(TokenStep::Function function) : function_(std::move(function)) {}
-  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<TokenStep>(function_); }
+  explicit TokenDecoder(TokenFunction function) : function_(std::move(function)) {}
+  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(function_); }
 
  private:
-  TokenStep::Function function_;
+  class Step : public DecodeStep {
+   public:
+    explicit Step(const TokenFunction& function) : function_(function) {}
+    void push(std::string_view token, TokenSink& out) override {
+      out.token(function_(token, first_));
+      first_ = false;
+    }
+
+   private:
+    const TokenFunction& function_;
+    bool first_ = true;
+  };
+  TokenFunction function_;
 };
 
 std::string clean_up(std::string text) {
@@ -95,14 +95,58 @@ std::unique_ptr<const Decoder> make_replace_decoder(const Part& part) {
   });
 }
 
-std::unique_ptr<const Decoder> make_ctc_decoder(const Part& part) {
-  return std::make_unique<TokenDecoder>([pad = part.text_or("pad_token", "<pad>"),
-                                         delimiter = part.text_or("word_delimiter_token", "|"),
-                                         cleanup = part.flag_or("cleanup", true)](std::string_view token, bool) {
-    std::string text = replace_text(token, pad, "");
-    return cleanup ? replace_text(clean_up(std::move(text)), delimiter, " ") : text;
+struct StripRule {
+  std::string content;  // one character
+  std::size_t start = 0, stop = 0;
+
+  explicit StripRule(const Part& part) : content(part.text_or("content", " ")) {
+    const std::int64_t n_start = part.number_or("start", 0), n_stop = part.number_or("stop", 0);
+    if (n_start < 0 || n_stop < 0 || content.empty()) part.fail("Strip: expected a character and counts from 0");
+    start = static_cast<std::size_t>(n_start);
+    stop = static_cast<std::size_t>(n_stop);
+  }
+};
+
+std::unique_ptr<const Decoder> make_strip_decoder(const Part& part) {
+  return std::make_unique<TokenDecoder>([rule = StripRule(part)](std::string_view token, bool) {
+    for (std::size_t i = 0; i < rule.start && token.starts_with(rule.content); ++i) {
+      token.remove_prefix(rule.content.size());
+    }
+    for (std::size_t i = 0; i < rule.stop && token.ends_with(rule.content); ++i) {
+      token.remove_suffix(rule.content.size());
+    }
+    return std::string(token);
   });
 }
+
+// Repeated tokens count once; a token of which nothing is left is none.
+class CtcDecoder : public Decoder {
+ public:
+  explicit CtcDecoder(const Part& part)
+      : pad_(part.text_or("pad_token", "<pad>")),
+        delimiter_(part.text_or("word_delimiter_token", "|")),
+        cleanup_(part.flag_or("cleanup", true)) {}
+  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(*this); }
+
+ private:
+  class Step : public DecodeStep {
+   public:
+    explicit Step(const CtcDecoder& decoder) : decoder_(decoder) {}
+    void push(std::string_view token, TokenSink& out) override {
+      if (last_ == token) return;
+      last_ = token;
+      std::string text = replace_text(token, decoder_.pad_, "");
+      if (decoder_.cleanup_) text = replace_text(clean_up(std::move(text)), decoder_.delimiter_, " ");
+      if (!text.empty()) out.token(text);
+    }
+
+   private:
+    const CtcDecoder& decoder_;
+    std::optional<std::string> last_;
+  };
+  std::string pad_, delimiter_;
+  bool cleanup_;
+};
 
 // The suffix of a word becomes a space, but for the last token.
 class SuffixDecoder : public Decoder {
@@ -114,12 +158,12 @@ class SuffixDecoder : public Decoder {
   class Step : public DecodeStep {
    public:
     explicit Step(const std::string& suffix) : suffix_(suffix) {}
-    void push(std::string_view token, std::string& out) override {
-      if (held_) out += replace_text(*held_, suffix_, " ");
+    void push(std::string_view token, TokenSink& out) override {
+      if (held_) out.token(replace_text(*held_, suffix_, " "));
       held_ = token;
     }
-    void finish(std::string& out) override {
-      if (held_) out += replace_text(*held_, suffix_, "");
+    void finish(TokenSink& out) override {
+      if (held_) out.token(replace_text(*held_, suffix_, ""));
       held_.reset();
     }
 
@@ -130,118 +174,210 @@ class SuffixDecoder : public Decoder {
   std::string suffix_;
 };
 
-// Steps one after the other. Up to a Fuse they are functions of single tokens; a Fuse joins what follows to one text,
-// of which Strip takes characters off the ends.
-class SequenceDecoder : public Decoder {
+// "<0xXX>" tokens become bytes. `gathers`: neighbouring ones are one token for the steps that follow, if they are
+// valid UTF-8.
+class ByteFallbackDecoder : public Decoder {
  public:
-  explicit SequenceDecoder(const Part& part) {
-    const std::vector<Part> items = part.items("decoders");
-    std::size_t i = 0;
-    for (; i < items.size() && items[i].type() != "Fuse"; ++i) add_step(items[i]);
-    for (; i < items.size(); ++i) {
-      const std::string type = items[i].type();
-      if (type == "Fuse") continue;
-      if (type != "Strip") items[i].fail("decoder '" + type + "' after Fuse");
-      const std::string content = items[i].text_or("content", " ");
-      const std::int64_t start = items[i].number_or("start", 0), stop = items[i].number_or("stop", 0);
-      if (start < 0 || stop < 0 || content.size() != 1) items[i].fail("Strip of more than single ASCII characters");
-      strips_.push_back({content[0], static_cast<std::size_t>(start), static_cast<std::size_t>(stop)});
-    }
-    if (strips_.size() > 1) part.fail("more than one Strip after Fuse");
-  }
-  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(*this); }
+  explicit ByteFallbackDecoder(bool gathers) : gathers_(gathers) {}
+  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(gathers_); }
 
  private:
-  struct Strip {
-    char content = ' ';
-    std::size_t start = 0, stop = 0;
-  };
-
-  void add_step(const Part& part) { steps_.push_back(make_decoder(part)); }
-
   class Step : public DecodeStep {
    public:
-    explicit Step(const SequenceDecoder& decoder) : decoder_(decoder) {
-      for (const auto& step : decoder.steps_) steps_.push_back(step->start());
-      if (!decoder.strips_.empty()) to_drop_ = decoder.strips_[0].start;
+    explicit Step(bool gathers) : gathers_(gathers) {}
+    void push(std::string_view token, TokenSink& out) override {
+      const int byte = byte_token_value(token);
+      if (byte < 0) {
+        finish(out);
+        out.token(token);
+        return;
+      }
+      const char c = static_cast<char>(byte);
+      if (gathers_) {
+        bytes_ += c;
+      } else {
+        out.token({&c, 1});
+      }
     }
-    void push(std::string_view token, std::string& out) override {
-      std::string text(token);
-      for (const auto& step : steps_) {
-        std::string next;
-        step->push(text, next);
-        text = std::move(next);
+    void finish(TokenSink& out) override {
+      if (bytes_.empty()) return;
+      if (is_valid_utf8(bytes_)) {
+        out.token(bytes_);
+      } else {
+        for (const char& c : bytes_) out.token({&c, 1});
       }
-      fused(text, out);
-    }
-    void finish(std::string& out) override {
-      for (std::size_t i = 0; i < steps_.size(); ++i) {
-        std::string text;
-        steps_[i]->finish(text);
-        if (text.empty()) continue;
-        for (std::size_t k = i + 1; k < steps_.size(); ++k) {
-          std::string next;
-          steps_[k]->push(text, next);
-          text = std::move(next);
-        }
-        fused(text, out);
-      }
-      if (!decoder_.strips_.empty()) {
-        const Strip& strip = decoder_.strips_[0];
-        std::size_t n = strip.stop;
-        while (n-- > 0 && held_.ends_with(strip.content)) held_.pop_back();
-        out += held_;
-      }
+      bytes_.clear();
     }
 
    private:
-    void fused(std::string_view text, std::string& out) {
-      if (decoder_.strips_.empty()) {
-        out += text;
-        return;
-      }
-      const Strip& strip = decoder_.strips_[0];
-      while (to_drop_ > 0 && !text.empty()) {
-        if (text[0] == strip.content) {
-          text.remove_prefix(1);
+    bool gathers_;
+    std::string bytes_;
+  };
+  bool gathers_;
+};
+
+// After a Fuse all tokens are one text, which arrives in parts. A step that has to see all of it gets it at the end.
+class WholeTextDecoder : public Decoder {
+ public:
+  explicit WholeTextDecoder(std::unique_ptr<const Decoder> inner) : inner_(std::move(inner)) {}
+  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(inner_->start()); }
+
+ private:
+  class Step : public DecodeStep {
+   public:
+    explicit Step(std::unique_ptr<DecodeStep> inner) : inner_(std::move(inner)) {}
+    void push(std::string_view part, TokenSink&) override { text_ += part; }
+    void finish(TokenSink& out) override {
+      if (!text_.empty()) inner_->push(text_, out);
+      inner_->finish(out);
+      text_.clear();
+    }
+
+   private:
+    std::unique_ptr<DecodeStep> inner_;
+    std::string text_;
+  };
+  std::unique_ptr<const Decoder> inner_;
+};
+
+// Takes characters off the ends of a fused text. Only a run of them at the end is held back.
+class FusedStripDecoder : public Decoder {
+ public:
+  explicit FusedStripDecoder(StripRule rule) : rule_(std::move(rule)) {}
+  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(rule_); }
+
+ private:
+  class Step : public DecodeStep {
+   public:
+    explicit Step(const StripRule& rule) : rule_(rule), to_drop_(rule.start) {}
+    void push(std::string_view part, TokenSink& out) override {
+      held_ += part;
+      const std::string& c = rule_.content;
+      while (to_drop_ > 0 && held_.size() >= c.size()) {
+        if (held_.starts_with(c)) {
+          held_.erase(0, c.size());
           --to_drop_;
         } else {
           to_drop_ = 0;
         }
       }
-      held_ += text;
-      // Only the run of the stripped character at the end may still be dropped.
+      if (to_drop_ > 0) return;
       std::size_t keep = held_.size();
-      if (strip.stop > 0) {
-        while (keep > 0 && held_[keep - 1] == strip.content) --keep;
+      if (rule_.stop > 0) {
+        while (keep >= c.size() && std::string_view(held_).substr(0, keep).ends_with(c)) keep -= c.size();
+        // The start of one more may stand before them.
+        if (c.size() > 1) keep -= std::min(keep, c.size() - 1);
       }
-      out.append(held_, 0, keep);
+      if (keep > 0) out.token(std::string_view(held_).substr(0, keep));
       held_.erase(0, keep);
     }
+    void finish(TokenSink& out) override {
+      for (std::size_t n = rule_.stop; n > 0 && held_.ends_with(rule_.content); --n) {
+        held_.resize(held_.size() - rule_.content.size());
+      }
+      if (!held_.empty()) out.token(held_);
+      held_.clear();
+    }
 
-    const SequenceDecoder& decoder_;
-    std::vector<std::unique_ptr<DecodeStep>> steps_;
-    std::size_t to_drop_ = 0;
+   private:
+    const StripRule& rule_;
+    std::size_t to_drop_;
     std::string held_;
   };
-
-  std::vector<std::unique_ptr<const Decoder>> steps_;
-  std::vector<Strip> strips_;
+  StripRule rule_;
 };
 
-std::unique_ptr<const Decoder> make_strip_decoder(const Part& part) {
-  const std::string content = part.text_or("content", " ");
-  const std::int64_t start = part.number_or("start", 0), stop = part.number_or("stop", 0);
-  return std::make_unique<TokenDecoder>([content, start, stop](std::string_view token, bool) {
-    for (std::int64_t i = 0; i < start && !content.empty() && token.starts_with(content); ++i) {
-      token.remove_prefix(content.size());
+// Steps one after the other.
+class ChainDecoder : public Decoder {
+ public:
+  explicit ChainDecoder(std::vector<std::unique_ptr<const Decoder>> steps) : steps_(std::move(steps)) {}
+  std::unique_ptr<DecodeStep> start() const override { return std::make_unique<Step>(*this); }
+
+ private:
+  class Step : public DecodeStep {
+   public:
+    explicit Step(const ChainDecoder& decoder) {
+      for (const auto& step : decoder.steps_) steps_.push_back(step->start());
     }
-    for (std::int64_t i = 0; i < stop && !content.empty() && token.ends_with(content); ++i) {
-      token.remove_suffix(content.size());
+    void push(std::string_view token, TokenSink& out) override { Link(*this, 0, out).token(token); }
+    void finish(TokenSink& out) override {
+      for (std::size_t i = 0; i < steps_.size(); ++i) {
+        Link next(*this, i + 1, out);
+        steps_[i]->finish(next);
+      }
     }
-    return std::string(token);
+
+   private:
+    // Hands tokens to the step number `at` and those behind it.
+    class Link : public TokenSink {
+     public:
+      Link(const Step& chain, std::size_t at, TokenSink& out) : chain_(chain), at_(at), out_(out) {}
+      void token(std::string_view token) override {
+        if (at_ == chain_.steps_.size()) return out_.token(token);
+        Link next(chain_, at_ + 1, out_);
+        chain_.steps_[at_]->push(token, next);
+      }
+
+     private:
+      const Step& chain_;
+      std::size_t at_;
+      TokenSink& out_;
+    };
+    std::vector<std::unique_ptr<DecodeStep>> steps_;
+  };
+  std::vector<std::unique_ptr<const Decoder>> steps_;
+};
+
+std::unique_ptr<const Decoder> make_byte_level_decoder() {
+  return std::make_unique<TokenDecoder>([](std::string_view token, bool) {
+    std::string bytes;
+    if (!append_bytes_of_stand_ins(token, bytes)) bytes = token;
+    return bytes;
   });
 }
+
+class Builder {
+ public:
+  // `is_end`: nothing that tells tokens apart follows.
+  void add(const Part& part, bool is_end) {
+    const std::string type = part.type();
+    if (type == "Sequence") {
+      const std::vector<Part> items = part.items("decoders");
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        const bool last = i + 1 == items.size();
+        add(items[i], last ? is_end : items[i + 1].type() == "Fuse");
+      }
+    } else if (type == "Fuse") {
+      fused_ = true;
+    } else if (type == "Strip" && fused_) {
+      steps_.push_back(std::make_unique<FusedStripDecoder>(StripRule(part)));
+    } else {
+      std::unique_ptr<const Decoder> step = make_step(part, type, is_end);
+      steps_.push_back(fused_ ? std::make_unique<WholeTextDecoder>(std::move(step)) : std::move(step));
+      if (type == "ByteLevel") fused_ = true;
+    }
+  }
+  std::unique_ptr<const Decoder> take() {
+    if (steps_.size() == 1) return std::move(steps_[0]);
+    return std::make_unique<ChainDecoder>(std::move(steps_));
+  }
+
+ private:
+  static std::unique_ptr<const Decoder> make_step(const Part& part, const std::string& type, bool is_end) {
+    if (type == "ByteLevel") return make_byte_level_decoder();
+    if (type == "ByteFallback") return std::make_unique<ByteFallbackDecoder>(!is_end);
+    if (type == "WordPiece") return make_wordpiece_decoder(part);
+    if (type == "Metaspace") return make_metaspace_decoder(part);
+    if (type == "Replace") return make_replace_decoder(part);
+    if (type == "Strip") return make_strip_decoder(part);
+    if (type == "BPEDecoder") return std::make_unique<SuffixDecoder>(part.text_or("suffix", "</w>"));
+    if (type == "CTC") return std::make_unique<CtcDecoder>(part);
+    part.fail("unknown decoder '" + type + "'");
+  }
+
+  bool fused_ = false;
+  std::vector<std::unique_ptr<const Decoder>> steps_;
+};
 
 }  // namespace
 
@@ -253,30 +389,9 @@ std::unique_ptr<const Decoder> make_decoder(const Part& part) {
       return text;
     });
   }
-  const std::string type = part.type();
-  if (type == "Sequence") return std::make_unique<SequenceDecoder>(part);
-  if (type == "ByteLevel") {
-    return std::make_unique<TokenDecoder>([](std::string_view token, bool) {
-      std::string bytes;
-      if (!append_bytes_of_stand_ins(token, bytes)) bytes = token;
-      return bytes;
-    });
-  }
-  if (type == "ByteFallback") {
-    return std::make_unique<TokenDecoder>([](std::string_view token, bool) {
-      const int byte = byte_token_value(token);
-      return byte >= 0 ? std::string(1, static_cast<char>(byte)) : std::string(token);
-    });
-  }
-  if (type == "Fuse")
-    return std::make_unique<TokenDecoder>([](std::string_view token, bool) { return std::string(token); });
-  if (type == "WordPiece") return make_wordpiece_decoder(part);
-  if (type == "Metaspace") return make_metaspace_decoder(part);
-  if (type == "Replace") return make_replace_decoder(part);
-  if (type == "Strip") return make_strip_decoder(part);
-  if (type == "BPEDecoder") return std::make_unique<SuffixDecoder>(part.text_or("suffix", "</w>"));
-  if (type == "CTC") return make_ctc_decoder(part);
-  part.fail("unknown decoder '" + type + "'");
+  Builder builder;
+  builder.add(part, true);
+  return builder.take();
 }
 
 }  // namespace llm::tokenizer::hf

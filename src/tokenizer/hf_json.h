@@ -62,12 +62,18 @@ struct PreTokenizer {
 // `model_takes_bytes`: the last step may be left out if it is the stand-ins of a ByteLevel.
 PreTokenizer make_pretokenizer(const Part& part, bool model_takes_bytes);
 
-// One step of decoding; gets the texts of tokens and hands texts on.
+class TokenSink {
+ public:
+  virtual ~TokenSink() = default;
+  virtual void token(std::string_view text) = 0;
+};
+
+// One step of decoding: gets the texts of tokens and hands texts on.
 class DecodeStep {
  public:
   virtual ~DecodeStep() = default;
-  virtual void push(std::string_view token, std::string& out) = 0;
-  virtual void finish(std::string& out) = 0;
+  virtual void push(std::string_view token, TokenSink& out) = 0;
+  virtual void finish(TokenSink&) {}
 };
 class Decoder {
  public:

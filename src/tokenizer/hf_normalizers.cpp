@@ -9,6 +9,7 @@
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/character_map.h"
 #include "tokenizer/hf_json.h"
+#include "tokenizer/older_unicode.h"
 #include "tokenizer/regex_splitter.h"
 #include "tokenizer/text_cursor.h"
 #include "tokenizer/unicode.h"
@@ -35,7 +36,24 @@ class SequenceNormalizer : public Normalizer {
 class FormNormalizer : public Normalizer {
  public:
   explicit FormNormalizer(NormalForm form) : form_(form) {}
-  void apply(NormalText& text) const override { text.text = normalize(text.text, form_); }
+  void apply(NormalText& text) const override {
+    // What has no decomposition is no part of another's composition either.
+    std::string out;
+    const std::string_view all = text.text;
+    const TextCursor cursor(all);
+    std::size_t done = 0;
+    for (std::size_t at = 0; at < all.size() && form_ != NormalForm::nfc;) {
+      const TextChar c = cursor.at(at);
+      if (older::has_no_decomposition(c.code_point)) {
+        out += normalize(all.substr(done, at - done), form_);
+        out += all.substr(at, c.end - at);
+        done = c.end;
+      }
+      at = c.end;
+    }
+    out += normalize(all.substr(done), form_);
+    text.text = std::move(out);
+  }
 
  private:
   NormalForm form_;
@@ -262,7 +280,7 @@ std::unique_ptr<const Normalizer> make_normalizer(const Part& part) {
     return std::make_unique<StripNormalizer>(part.flag_or("strip_left", true), part.flag_or("strip_right", true));
   }
   if (type == "StripAccents") {
-    return std::make_unique<FilterNormalizer>([](const TextChar& c) { return !c.is(kMark); });
+    return std::make_unique<FilterNormalizer>([](const TextChar& c) { return !older::is_mark(c.code_point, c.flags); });
   }
   if (type == "Nmt") return std::make_unique<NmtNormalizer>();
   if (type == "Replace") return std::make_unique<ReplaceNormalizer>(part);

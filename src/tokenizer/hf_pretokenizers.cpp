@@ -5,6 +5,7 @@
 #include "tokenizer/pretokenizer_table.h"
 #include "tokenizer/regex_splitter.h"
 #include "tokenizer/run_splitters.h"
+#include "tokenizer/script_splitter.h"
 #include "tokenizer/unicode.h"
 
 namespace llm::tokenizer::hf {
@@ -141,6 +142,12 @@ class Builder {
       chain().add(make_run_splitter({class_number, false, single ? 1U : 0U}));
     } else if (type == "CharDelimiterSplit") {
       chain().add(make_literal_splitter(part.text("delimiter"), {SplitBehavior::removed, false}));
+    } else if (type == "UnicodeScripts") {
+      chain().add(make_script_splitter());
+    } else if (type == "FixedLength") {
+      const std::int64_t length = part.number_or("length", 5);
+      if (length < 1) part.fail("length: expected a number from 1");
+      chain().add(make_length_splitter(static_cast<std::size_t>(length)));
     } else {
       part.fail("unknown pre-tokenizer '" + type + "'");
     }

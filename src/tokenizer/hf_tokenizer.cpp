@@ -74,26 +74,58 @@ class HuggingFacePipeline : public Pipeline {
   }
 
   std::string token_bytes(TokenId id) const override {
-    // As the second token, so that rules for the first do not apply.
-    std::string bytes;
-    const auto step = parts_.decoder->start();
-    step->push("a", bytes);
-    bytes.clear();
-    step->push(decoded_text(id), bytes);
-    step->finish(bytes);
-    return bytes;
+    // Between two others, so that rules for the first and the last do not apply; what those two give is taken off.
+    const std::string_view text = decoded_text(id);
+    const Frame& frame = text == kFrames[0].before || text == kFrames[0].after ? kFrames[1] : kFrames[0];
+    const std::string around = decode_texts({frame.before, frame.after});
+    const std::string all = decode_texts({frame.before, text, frame.after});
+    std::string_view bytes = all;
+    if (!around.starts_with(frame.before) || !bytes.starts_with(frame.before)) return std::string(text);
+    const std::string_view end = std::string_view(around).substr(frame.before.size());
+    bytes.remove_prefix(frame.before.size());
+    if (!bytes.ends_with(end)) return std::string(text);
+    bytes.remove_suffix(end.size());
+    return std::string(bytes);
   }
 
  private:
+  struct Frame {
+    std::string_view before, after;
+  };
+  static constexpr Frame kFrames[] = {{"a", "b"}, {"c", "d"}};
+
+  // Appends what comes out of the last step of a decoder.
+  class TextSink : public hf::TokenSink {
+   public:
+    explicit TextSink(std::string& text) : text_(text) {}
+    void token(std::string_view text) override { text_ += text; }
+
+   private:
+    std::string& text_;
+  };
+
+  std::string decode_texts(std::initializer_list<std::string_view> texts) const {
+    std::string all;
+    TextSink out(all);
+    const auto step = parts_.decoder->start();
+    for (const std::string_view text : texts) step->push(text, out);
+    step->finish(out);
+    return all;
+  }
+
   class State : public DecodeState {
    public:
     State(const HuggingFacePipeline& pipeline, bool special)
         : pipeline_(pipeline), special_(special), step_(pipeline.parts_.decoder->start()) {}
     void push(TokenId id, std::string& out) override {
       if (!special_ && pipeline_.parts_.special[static_cast<std::size_t>(id)]) return;
-      step_->push(pipeline_.decoded_text(id), out);
+      TextSink sink(out);
+      step_->push(pipeline_.decoded_text(id), sink);
     }
-    void finish(std::string& out) override { step_->finish(out); }
+    void finish(std::string& out) override {
+      TextSink sink(out);
+      step_->finish(sink);
+    }
 
    private:
     const HuggingFacePipeline& pipeline_;
@@ -274,6 +306,7 @@ class HuggingFaceTokenizer {
         if (!good) vocab.fail(fmt::format("item {}: expected a text and its score", entries.size()));
         entries.push_back(
             {static_cast<TokenId>(entries.size()), item[0].get_ref<const std::string&>(), item[1].get<float>()});
+        scores_.push_back(item[1].get<double>());
       }
     } else {
       if (!vocab.json().is_object()) vocab.fail("expected an object of texts with ids");
@@ -330,6 +363,7 @@ class HuggingFaceTokenizer {
       parts_.model =
           std::make_unique<Unigram>(vocabulary, Unigram::Options{.unknown = impl_->special.unk.value_or(kNoToken),
                                                                  .byte_fallback = model.flag_or("byte_fallback", false),
+                                                                 .scores = std::move(scores_),
                                                                  .all_tokens = true});
       return;
     }
@@ -356,7 +390,7 @@ class HuggingFaceTokenizer {
     options.byte_fallback = model.flag_or("byte_fallback", false);
     options.fuse_unknown = model.flag_or("fuse_unk", false);
     options.unknown = unknown_token(model);
-    options.skip_unknown = options.unknown == kNoToken && !options.byte_fallback;
+    options.settle_unknown_first = true;
     options.continuing_prefix = model.text_or("continuing_subword_prefix", "");
     options.end_suffix = model.text_or("end_of_word_suffix", "");
     if (options.unknown != kNoToken) impl_->special.unk = options.unknown;
@@ -416,6 +450,8 @@ class HuggingFaceTokenizer {
         hf::NormalText normal{token.content};
         parts_.normalizer->apply(normal);
         parts_.normalized.add(token, normal.text);
+        // The library hides a token by its text, which it knows in the normalised form.
+        if (normal.text != token.content) parts_.special[static_cast<std::size_t>(token.id)] = false;
         parts_.normalized_texts[token.id] = normal.text;
       }
     }
@@ -444,11 +480,7 @@ class HuggingFaceTokenizer {
       if (const auto unk = role("unk_token")) special.unk = unk;
     }
     // What the file types as ordinary stays so; only roles and ends are taken over.
-    std::vector<TokenKind> kinds;
-    kinds.reserve(static_cast<std::size_t>(vocabulary.size()));
-    for (TokenId id = 0; id < vocabulary.size(); ++id) kinds.push_back(vocabulary.kind(id));
-    assign_roles_by_text(vocabulary, special);
-    for (TokenId id = 0; id < vocabulary.size(); ++id) vocabulary.set_kind(id, kinds[static_cast<std::size_t>(id)]);
+    assign_roles_keeping_kinds(vocabulary, special);
     add_generation_ends();
     const auto adds = [this](std::optional<TokenId> id) {
       return id && std::any_of(parts_.post.single.begin(), parts_.post.single.end(),
@@ -484,7 +516,8 @@ class HuggingFaceTokenizer {
   std::string source_;
   std::unique_ptr<Tokenizer::Impl> impl_;
   std::vector<AddedToken> added_;
-  TokenId model_size_ = 0;  // ids of the model itself, without tokens added after it
+  std::vector<double> scores_;  // of a Unigram model
+  TokenId model_size_ = 0;      // ids of the model itself, without tokens added after it
   HuggingFacePipeline::Parts parts_;
 };
 

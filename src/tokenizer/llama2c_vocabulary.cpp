@@ -108,7 +108,7 @@ Tokenizer make_llama2c_tokenizer(std::string_view bytes, const std::string& sour
   PiecePipeline::Options pipeline;
   Bpe::Options bpe;
   bpe.units = Bpe::Units::characters;
-  bpe.byte_fallback = true;
+  bpe.byte_fallback = bpe.plain_bytes = true;
   bpe.unknown = 0;
   auto model = std::make_unique<Bpe>(vocabulary, std::move(bpe));
   model->add_merges_from_scores();

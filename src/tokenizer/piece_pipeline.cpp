@@ -150,7 +150,10 @@ std::unique_ptr<DecodeState> PiecePipeline::start_decoding(bool special) const {
 }
 
 std::string PiecePipeline::token_bytes(TokenId id) const {
-  const std::string_view text = vocabulary_.text(id);
+  std::string_view text = vocabulary_.text(id);
+  if (!options_.drop_at_end.empty() && text.ends_with(options_.drop_at_end)) {
+    text.remove_suffix(options_.drop_at_end.size());
+  }
   switch (vocabulary_.kind(id)) {
     case TokenKind::unused:
       return {};

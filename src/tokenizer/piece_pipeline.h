@@ -37,6 +37,7 @@ class PiecePipeline : public Pipeline {
     bool drop_all_first_spaces = false;  // of all tokens before the first other text
     std::string unknown_text;            // what the unknown token gives, always; empty: it is hidden
     bool respell_user_defined = false;   // user-defined tokens are spelt like normal ones
+    std::string_view drop_at_end;        // of token texts: a mark that stands for nothing
     TokenId fuse = kNoToken;             // neighbouring tokens of this id become one
   };
 

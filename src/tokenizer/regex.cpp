@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "formats/quote.h"
 #include "tokenizer/regex_splitter.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/regex_translator.h"
 
 namespace llm::tokenizer {
 
@@ -34,131 +34,6 @@ std::string message_of(int error) {
   return reinterpret_cast<const char*>(text);
 }
 
-// Oniguruma's dialect in PCRE2's: \w with marks, \h as a hexadecimal digit, intersections of classes.
-class Translator {
- public:
-  Translator(std::string_view pattern, std::string_view source) : pattern_(pattern), source_(source) {}
-
-  std::string translate() {
-    while (at_ < pattern_.size()) {
-      const char c = pattern_[at_];
-      if (c == '\\') {
-        out_ += escape(false);
-      } else if (c == '[') {
-        out_ += character_class();
-      } else {
-        out_ += c;
-        ++at_;
-      }
-    }
-    return std::move(out_);
-  }
-
- private:
-  [[noreturn]] void refuse(std::string_view what) const {
-    throw Error(ErrorCode::model,
-                fmt::format("{}: regular expression {}: {}", source_, formats::quote(pattern_), what));
-  }
-
-  std::string escape(bool in_class) {
-    if (at_ + 1 >= pattern_.size()) refuse("ends in a backslash");
-    const char c = pattern_[at_ + 1];
-    at_ += 2;
-    constexpr std::string_view kWord = "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}";
-    if (c == 'w') return in_class ? std::string(kWord) : fmt::format("[{}]", kWord);
-    if (c == 'W' && !in_class) return fmt::format("[^{}]", kWord);
-    if (c == 'W') refuse("\\W in a class");
-    if (c == 'b' && !in_class) return fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", kWord);
-    if (c == 'h') return in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
-    if (c == 'p') return property(in_class);
-    return std::string(pattern_.substr(at_ - 2, 2));
-  }
-
-  // \p{L} and its like, with the characters that are newer than PCRE2's tables.
-  std::string property(bool in_class) {
-    const std::size_t end = pattern_.find('}', at_);
-    if (at_ >= pattern_.size() || pattern_[at_] != '{' || end == std::string_view::npos) return "\\p";
-    const std::string_view name = pattern_.substr(at_ + 1, end - at_ - 1);
-    at_ = end + 1;
-    constexpr std::pair<std::string_view, CharFlags> kCategories[] = {
-        {"L", kLetter},          {"Lu", kUpper},      {"Ll", kLower}, {"Lt", kTitle},        {"Lm", kModifierLetter},
-        {"Lo", kOtherLetter},    {"M", kMark},        {"N", kNumber}, {"Nd", kDecimalDigit}, {"P", kPunctuation},
-        {"Mn", kNonSpacingMark}, {"Letter", kLetter}, {"S", kSymbol}, {"Number", kNumber},   {"Mark", kMark}};
-    for (const auto& [category, flags] : kCategories) {
-      if (name != category) continue;
-      const std::string set = fmt::format("\\p{{{}}}{}", name, detail::added_ranges(flags));
-      return in_class ? set : "[" + set + "]";
-    }
-    return fmt::format("\\p{{{}}}", name);
-  }
-
-  // One operand after the other, joined by &&; all but the first become lookaheads.
-  std::string character_class() {
-    std::string result = "[";
-    std::string conditions;
-    bool negated = false;
-    ++at_;
-    if (at_ < pattern_.size() && pattern_[at_] == '^') {
-      negated = true;
-      result += '^';
-      ++at_;
-    }
-    bool first_operand = true;
-    for (bool first = true; at_ < pattern_.size(); first = false) {
-      const char c = pattern_[at_];
-      if (c == ']' && !first) {
-        ++at_;
-        result += ']';
-        if (conditions.empty()) return result;
-        if (negated) refuse("a negated intersection of classes");
-        return "(?:" + conditions + result + ")";
-      }
-      if (c == '\\') {
-        result += escape(true);
-      } else if (c == '[' && pattern_.substr(at_).starts_with("[:")) {
-        const std::size_t end = pattern_.find(":]", at_);
-        if (end == std::string_view::npos) refuse("[: without :]");
-        result += pattern_.substr(at_, end + 2 - at_);
-        at_ = end + 2;
-      } else if (c == '[') {
-        refuse("a class in a class");
-      } else if (pattern_.substr(at_).starts_with("&&")) {
-        at_ += 2;
-        if (at_ >= pattern_.size() || pattern_[at_] != '[' || !first_operand)
-          refuse("an intersection of more than two classes");
-        first_operand = false;
-        const std::size_t nested_end = simple_class_end(at_);
-        Translator nested(pattern_.substr(at_, nested_end - at_), source_);
-        conditions += "(?=" + nested.translate() + ")";
-        at_ = nested_end;
-      } else {
-        result += c;
-        ++at_;
-      }
-    }
-    refuse("a class without end");
-  }
-
-  // End of a class that holds no other class.
-  std::size_t simple_class_end(std::size_t at) const {
-    for (std::size_t i = at + 1; i < pattern_.size(); ++i) {
-      if (pattern_[i] == '\\') {
-        ++i;
-      } else if (pattern_[i] == '[' || (pattern_[i] == '&' && i + 1 < pattern_.size() && pattern_[i + 1] == '&')) {
-        refuse("classes nested more than once");
-      } else if (pattern_[i] == ']' && i > at + 1) {
-        return i + 1;
-      }
-    }
-    refuse("a class without end");
-  }
-
-  std::string_view pattern_;
-  std::string_view source_;
-  std::size_t at_ = 0;
-  std::string out_;
-};
-
 }  // namespace
 
 struct Regex::Impl {
@@ -170,7 +45,7 @@ Regex::Regex(std::string_view pattern, std::string_view source) {
   auto impl = std::make_unique<Impl>();
   impl->pattern = pattern;
   impl->source = source;
-  const std::string translated = Translator(pattern, source).translate();
+  const std::string translated = translate_regex(pattern, source);
   const CompileContext context(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(context.get(), 100);

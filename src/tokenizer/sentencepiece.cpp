@@ -15,17 +15,17 @@ namespace {
 constexpr std::string_view kSpaceMark = "▁";
 constexpr std::string_view kReplacement = "\uFFFD";
 
-// Words (a space mark and what follows it, or precedes it) that are tokens, or single characters.
+// Words (a space mark and what follows it) that are tokens, or single characters.
 class WholeWords : public Model {
  public:
-  WholeWords(const Vocabulary& vocabulary, bool characters, TokenId unknown, bool suffix)
-      : vocabulary_(vocabulary), characters_(characters), unknown_(unknown), suffix_(suffix) {}
+  WholeWords(const Vocabulary& vocabulary, bool characters, TokenId unknown)
+      : vocabulary_(vocabulary), characters_(characters), unknown_(unknown) {}
 
   void encode(std::string_view text, Scratch&, std::vector<TokenId>& out) const override {
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = characters_ ? next_character(text, at) : word_end(text, at);
       const TokenId id = vocabulary_.find(text.substr(at, end - at));
-      const TokenId known = id == kNoToken ? unknown_ : id;
+      const TokenId known = id == kNoToken || vocabulary_.kind(id) == TokenKind::control ? unknown_ : id;
       if (known != kNoToken) out.push_back(known);
       at = end;
     }
@@ -35,16 +35,13 @@ class WholeWords : public Model {
   static std::size_t next_character(std::string_view text, std::size_t at) {
     return at + decode_utf8(text.data() + at, text.data() + text.size()).length;
   }
-  std::size_t word_end(std::string_view text, std::size_t at) const {
-    const std::size_t mark = text.find(kSpaceMark, suffix_ ? at : at + 1);
-    if (mark == std::string_view::npos) return text.size();
-    return suffix_ ? mark + kSpaceMark.size() : mark;
+  static std::size_t word_end(std::string_view text, std::size_t at) {
+    return std::min(text.find(kSpaceMark, at + 1), text.size());
   }
 
   const Vocabulary& vocabulary_;
   bool characters_;
   TokenId unknown_;
-  bool suffix_;
 };
 
 // Cuts user-defined pieces out of the text and gives the rest to another algorithm.
@@ -144,7 +141,7 @@ std::string SentencePieceNormalizer::normalize(std::string_view text) const {
 }
 
 std::unique_ptr<const Model> make_sentencepiece_model(const Vocabulary& vocabulary, SentencePieceKind kind,
-                                                      TokenId unknown, bool byte_fallback, bool whitespace_as_suffix) {
+                                                      TokenId unknown, bool byte_fallback) {
   if (kind == SentencePieceKind::unigram) {
     return std::make_unique<Unigram>(
         vocabulary, Unigram::Options{.unknown = unknown, .byte_fallback = byte_fallback, .single_precision = true});
@@ -161,8 +158,10 @@ std::unique_ptr<const Model> make_sentencepiece_model(const Vocabulary& vocabula
     inner = std::move(bpe);
     splitter = std::make_unique<JoinSplitter>(vocabulary);
   } else {
-    inner =
-        std::make_unique<WholeWords>(vocabulary, kind == SentencePieceKind::character, unknown, whitespace_as_suffix);
+    const bool characters = kind == SentencePieceKind::character;
+    inner = std::make_unique<WholeWords>(vocabulary, characters, unknown);
+    // Words are looked up whole, whatever they hold.
+    if (!characters) return inner;
   }
   return std::make_unique<WithUserDefined>(vocabulary, std::move(inner), std::move(splitter));
 }

@@ -42,7 +42,7 @@ enum class SentencePieceKind : std::uint8_t { unigram = 1, bpe = 2, word = 3, ch
 // The algorithm of a SentencePiece vocabulary on normalised text. User-defined pieces are found first (unigram: win by
 // their score).
 std::unique_ptr<const Model> make_sentencepiece_model(const Vocabulary& vocabulary, SentencePieceKind kind,
-                                                      TokenId unknown, bool byte_fallback, bool whitespace_as_suffix);
+                                                      TokenId unknown, bool byte_fallback);
 
 }  // namespace llm::tokenizer
 

@@ -50,8 +50,8 @@ class SentencePieceFile {
     }
     find_specials();
     const auto kind = static_cast<SentencePieceKind>(trainer_.model_type);
-    options_.model = make_sentencepiece_model(vocabulary, kind, impl_->special.unk.value_or(kNoToken),
-                                              trainer_.byte_fallback, trainer_.whitespace_as_suffix);
+    options_.model =
+        make_sentencepiece_model(vocabulary, kind, impl_->special.unk.value_or(kNoToken), trainer_.byte_fallback);
     options_.spelling = Spelling::escaped;
     options_.drop_first_space = normalizer_.add_dummy_prefix || normalizer_.remove_extra_whitespaces;
     options_.drop_all_first_spaces = normalizer_.remove_extra_whitespaces;
@@ -63,7 +63,7 @@ class SentencePieceFile {
                               std::string_view text, bool) { return normalizer->normalize(text); };
     constexpr std::string_view kNames[] = {"unigram", "BPE", "word", "character"};
     impl_->description = fmt::format("SentencePiece {}", kNames[trainer_.model_type - 1]);
-    assign_roles_by_text(vocabulary, impl_->special);
+    assign_roles_keeping_kinds(vocabulary, impl_->special);
     impl_->pipeline = std::make_unique<PiecePipeline>(vocabulary, std::move(options_));
     impl_->finish();
     return Tokenizer(std::move(impl_));

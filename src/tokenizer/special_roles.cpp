@@ -100,4 +100,12 @@ void assign_roles_by_text(Vocabulary& vocabulary, SpecialTokens& special) {
   Roles(vocabulary, special).assign();
 }
 
+void assign_roles_keeping_kinds(Vocabulary& vocabulary, SpecialTokens& special) {
+  std::vector<TokenKind> kinds;
+  kinds.reserve(static_cast<std::size_t>(vocabulary.size()));
+  for (TokenId id = 0; id < vocabulary.size(); ++id) kinds.push_back(vocabulary.kind(id));
+  assign_roles_by_text(vocabulary, special);
+  for (TokenId id = 0; id < vocabulary.size(); ++id) vocabulary.set_kind(id, kinds[static_cast<std::size_t>(id)]);
+}
+
 }  // namespace llm::tokenizer

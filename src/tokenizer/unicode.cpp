@@ -175,6 +175,27 @@ const BasicPlane& basic_plane() {
 
 }  // namespace detail
 
+namespace {
+
+// Letters newer than utf8proc 2.8, Unicode 16 and 17 (lower-case mappings of UnicodeData.txt).
+char32_t newer_lower(char32_t c) {
+  struct Shift {
+    char32_t first, last;
+    std::int32_t by;
+  };
+  constexpr Shift kShifts[] = {{0x1C89, 0x1C89, 1},      {0xA7CB, 0xA7CB, 0x264 - 0xA7CB},
+                               {0xA7CC, 0xA7CC, 1},      {0xA7CE, 0xA7CE, 1},
+                               {0xA7D2, 0xA7D2, 1},      {0xA7D4, 0xA7D4, 1},
+                               {0xA7DA, 0xA7DA, 1},      {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
+                               {0x10D50, 0x10D65, 0x20}, {0x16EA0, 0x16EB8, 0x1B}};
+  for (const Shift& shift : kShifts) {
+    if (c >= shift.first && c <= shift.last) return static_cast<char32_t>(static_cast<std::int32_t>(c) + shift.by);
+  }
+  return c;
+}
+
+}  // namespace
+
 std::string to_lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -188,7 +209,8 @@ std::string to_lower(std::string_view text) {
     } else if (c.code_point == 0x130) {
       out += "i\xCC\x87";
     } else {
-      append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code_point))));
+      const auto lower = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code_point)));
+      append_utf8(out, lower == c.code_point && lower >= 0x1C89 ? newer_lower(lower) : lower);
     }
     at += c.length;
   }

@@ -31,29 +31,34 @@ std::size_t text_bytes(const Vocabulary& vocabulary) {
 }  // namespace
 
 Unigram::Unigram(const Vocabulary& vocabulary, Options options)
-    : vocabulary_(vocabulary), options_(options), trie_(text_bytes(vocabulary)) {
+    : vocabulary_(vocabulary), options_(std::move(options)), trie_(text_bytes(vocabulary)) {
   const auto n = static_cast<std::size_t>(vocabulary.size());
   scores_.resize(n);
   n_characters_.resize(n);
+  const auto score_of = [this](TokenId id) {
+    return options_.scores.empty() ? vocabulary_.score(id) : options_.scores[static_cast<std::size_t>(id)];
+  };
   double lowest = std::numeric_limits<double>::max();
+  double highest = std::numeric_limits<double>::lowest();
   for (TokenId id = 0; id < vocabulary.model_size(); ++id) {
-    const bool counts = options.all_tokens || vocabulary.kind(id) == TokenKind::normal;
+    const bool counts = options_.all_tokens || vocabulary.kind(id) == TokenKind::normal;
     if (!counts) continue;
-    lowest = std::min<double>(lowest, vocabulary.score(id));
+    lowest = std::min(lowest, score_of(id));
+    highest = std::max(highest, score_of(id));
   }
-  if (lowest == std::numeric_limits<double>::max()) lowest = 0;
+  if (lowest == std::numeric_limits<double>::max()) lowest = highest = 0;
   unknown_score_ = lowest - kUnknownPenalty;
-  if (options.single_precision) unknown_score_ = static_cast<float>(unknown_score_);
+  if (options_.single_precision) unknown_score_ = static_cast<float>(unknown_score_);
   for (TokenId id = 0; id < vocabulary.model_size(); ++id) {
     const auto i = static_cast<std::size_t>(id);
     const TokenKind kind = vocabulary.kind(id);
-    const bool matches = options.all_tokens || kind == TokenKind::normal || kind == TokenKind::user_defined;
+    const bool matches = options_.all_tokens || kind == TokenKind::normal || kind == TokenKind::user_defined;
     const std::string_view text = vocabulary.text(id);
     const std::size_t n_characters = count_characters(text);
     if (!matches || text.empty() || n_characters > kLongestToken || !is_valid_utf8(text)) continue;
-    // User-defined tokens cost nothing, so that they are always taken.
-    const bool free = kind == TokenKind::user_defined && !options.all_tokens;
-    scores_[i] = free ? 0 : vocabulary.score(id);
+    // So that user-defined tokens are always taken. SentencePiece's highest score starts at a little more than 0.
+    const bool is_user_defined = kind == TokenKind::user_defined && !options_.all_tokens;
+    scores_[i] = is_user_defined ? static_cast<double>(text.size()) * std::max(highest, 0.0) - 0.1 : score_of(id);
     n_characters_[i] = static_cast<std::uint16_t>(n_characters);
     most_characters_ = std::max(most_characters_, n_characters);
     trie_.add(text, id);
@@ -90,8 +95,9 @@ void Unigram::encode(std::string_view text, Scratch& scratch, std::vector<TokenI
   best[0].set = true;
   const auto offer = [&](std::size_t position, double score, TokenId id) {
     Best& target = best[position % reach];
+    if (options_.single_precision) score = static_cast<double>(static_cast<float>(score));
     if (target.set && score <= target.score) return;
-    target = {options_.single_precision ? static_cast<double>(static_cast<float>(score)) : score, true};
+    target = {score, true};
     if (ending.size() < position) ending.resize(position);
     ending[position - 1] = id;
   };

@@ -15,9 +15,10 @@ class Unigram : public Model {
  public:
   struct Options {
     TokenId unknown = kNoToken;
-    bool byte_fallback = false;     // unknown characters become their "<0xXX>" tokens
-    bool single_precision = false;  // sums are rounded to float as SentencePiece does
-    bool all_tokens = false;        // control, unknown and byte tokens match in the text too
+    bool byte_fallback = false;       // unknown characters become their "<0xXX>" tokens
+    bool single_precision = false;    // sums are rounded to float as SentencePiece does
+    std::vector<double> scores = {};  // by id, in place of the vocabulary's, which are rounded to float
+    bool all_tokens = false;          // control, unknown and byte tokens match in the text too
   };
   Unigram(const Vocabulary& vocabulary, Options options);
   std::unique_ptr<Scratch> make_scratch() const override;

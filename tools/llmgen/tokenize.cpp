@@ -2,6 +2,7 @@
 
 #include <iostream>
 #include <istream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -66,10 +67,18 @@ void print_table(Output& out, const llm::Tokenizer& tokenizer, const std::vector
   }
 }
 
-std::string join(const std::vector<llm::TokenId>& ids) {
+// In one line, written in parts: the texts of many ids are larger than the ids.
+void print_ids(Output& out, const std::vector<llm::TokenId>& ids) {
+  constexpr std::size_t kPart = 1 << 16;
   std::string text;
-  for (const llm::TokenId id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
-  return text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i > 0) text += ' ';
+    fmt::format_to(std::back_inserter(text), "{}", ids[i]);
+    if (text.size() < kPart) continue;
+    out.text(text);
+    text.clear();
+  }
+  out.line(text);
 }
 
 llm::Tokenizer open_tokenizer(const TokenizeFlags& flags) {
@@ -102,7 +111,7 @@ int run_tokenize(const CLI::App& app, const TokenizeFlags& flags) {
     }
     out.line(dump({{"ids", ids}, {"tokens", tokens}}));
   } else if (flags.ids_only) {
-    out.line(join(ids));
+    print_ids(out, ids);
   } else {
     print_table(out, tokenizer, ids);
   }

@@ -2,7 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
-#include <llm/files.hpp>
+#include <llm/llm.hpp>
 #include <vector>
 
 #include "formats/weights_file.h"
@@ -78,6 +78,35 @@ TEST_F(Files, QuantizeKeepsVectorsAndStaysCloseToTheInput) {
       }
     }
   }
+}
+
+TEST_F(Files, EveryTypeThatIsWrittenLoadsAndRuns) {
+  synth("f32", "f32.gguf");
+  for (const std::string& type : weight_recipes()) {
+    SCOPED_TRACE(type);
+    quantize(path("f32.gguf"), path("out.gguf"), type);
+    const Model model = Model::load(path("out.gguf"));
+    Engine engine(model, {.n_context = 64});
+    Request request;
+    request.prompt = {1, 2, 3, 4, 5};
+    request.max_tokens = 3;
+    request.ignore_eos = true;
+    EXPECT_EQ(engine.generate(std::move(request)).ids.size(), 3u);
+  }
+}
+
+TEST_F(Files, QuantizeGoesBetweenTypes) {
+  synth("f32", "f32.gguf");
+  quantize(path("f32.gguf"), path("q8.gguf"), "q8_0");
+  quantize(path("q8.gguf"), path("q4.gguf"), "q4_0");
+  quantize(path("q4.gguf"), path("f16.gguf"), "f16");
+  const auto before = formats::WeightsFile::open(path("f32.gguf"));
+  const auto after = formats::WeightsFile::open(path("f16.gguf"));
+  const auto* a = before->find_tensor("blk.1.ffn_gate.weight");
+  const auto* b = after->find_tensor("blk.1.ffn_gate.weight");
+  ASSERT_TRUE(a != nullptr && b != nullptr);
+  EXPECT_EQ(b->type, TensorType::F16);
+  EXPECT_LT(relative_rms_error(values_of(*a), values_of(*b)), 0.12);
 }
 
 TEST_F(Files, ProgressReachesTheEndAndCanStop) {
