@@ -25,6 +25,21 @@ struct EngineOptions {
   int chunk = 0;                ///< prompt tokens of one step; 0: chosen
   std::uint64_t kv_memory = 0;  ///< bytes for keys, values and recurrent state; 0: what the options above need
   bool share_prefixes = true;
+  bool profile = false;  ///< keep account of where the time of steps goes
+};
+
+/// One kind of operation in one part of the forward pass, in all steps so far. `part`: "inputs", "mixer",
+/// "cross-attention", "feed-forward" or "output"; `operation`: "product" (matrix products), "attention", "norm" ...
+struct ProfileEntry {
+  std::string_view part, operation;
+  double seconds = 0;  ///< of the first thread, its waits for the others included
+  std::int64_t n_calls = 0;
+  std::uint64_t weight_bytes = 0;  ///< that products read
+};
+struct StepProfile {
+  std::vector<ProfileEntry> entries = {};  ///< those that took time, the longest first
+  double step_seconds = 0;                 ///< of all steps
+  std::int64_t n_steps = 0;
 };
 
 enum class FinishReason : std::uint8_t { stop, length, context, cancelled, error };
@@ -125,6 +140,8 @@ class LLM_API Engine {
 
   const EngineOptions& options() const;  ///< with every 0 replaced by what was chosen
   MemoryPlan memory() const;
+  /// Empty unless EngineOptions::profile.
+  StepProfile profile() const;
 
   struct Impl;
   Impl& impl() { return *impl_; }

@@ -22,6 +22,7 @@ class ModelRunner : public engine::StepRunner {
  public:
   ModelRunner(const model::Model& model, const model::ExecutorOptions& options) : executor_(model, options) {}
   void run(const model::StepPlan& plan) override { executor_.forward(plan); }
+  const ops::Profile* profile() const { return executor_.profile(); }
 
  private:
   model::Executor executor_;

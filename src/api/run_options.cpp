@@ -94,6 +94,7 @@ RunOptions resolve(const model::Model& model, EngineOptions options, std::uint64
   run.executor.n_threads = run.engine.n_threads;
   run.executor.max_sequences = run.engine.max_sequences;
   run.executor.exact = run.engine.exact;
+  run.executor.profile = run.engine.profile;
   run.executor.kv_type = tensor_type(run.engine.kv_type);
   run.executor.block_tokens = block_tokens;
   run.core.block_tokens = block_tokens;

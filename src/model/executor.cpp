@@ -105,6 +105,7 @@ class Executor::Impl {
         team_(options_.n_threads, plan_.scratch_bytes),
         k_(kernels::kernels()) {
     model.state_groups(options_.kv_type);  // checks the type
+    if (options_.profile) profile_ = std::make_unique<ops::Profile>();
     if (w_.header_only) throw Error(ErrorCode::internal, "a model described from its header cannot be executed");
     std::memset(arena_.at(plan_.attention), 0, plan_.attention_bytes);
     const Worker nobody{};
@@ -140,8 +141,9 @@ class Executor::Impl {
                        plan.token_types.empty() ? std::span<const std::int32_t>(token_types_).first(plan.tokens.size())
                                                 : plan.token_types,
                        &plan.on_hidden};
+    if (profile_ != nullptr) profile_->begin_step();
     team_.run([&](const Worker& worker) {
-      const ops::Context c{worker, k_, options_.exact};
+      const ops::Context c{worker, k_, options_.exact, worker.id == 0 ? profile_.get() : nullptr};
       StepView mine = step;
       for (std::size_t i = 0; i < w_.ropes.size(); ++i) fill_rope(c, i, step.plain, plan.slices);
       Workspace workspace(arena_.at(plan_.workspace), k_, options_.n_threads);
@@ -158,9 +160,11 @@ class Executor::Impl {
         run_source(c, w_.decoder, decoder_inputs_, mine, buffers, workspace);
       }
     });
+    if (profile_ != nullptr) profile_->end_step();
   }
 
   const ExecutorOptions& options() const { return options_; }
+  const ops::Profile* profile() const { return profile_.get(); }
   std::size_t arena_bytes() const {
     return plan_.total + plan_.scratch_bytes * static_cast<std::size_t>(options_.n_threads);
   }
@@ -299,6 +303,7 @@ class Executor::Impl {
   Arena arena_;
   Team team_;
   const kernels::KernelTable& k_;
+  std::unique_ptr<ops::Profile> profile_;
   StackInputs decoder_inputs_, encoder_inputs_;
   std::vector<ops::SequenceRows> sequences_;  // [state groups + 2][max_sequences]
   std::vector<ops::Sequences> group_spans_;
@@ -317,6 +322,9 @@ const ExecutorOptions& Executor::options() const {
 }
 std::size_t Executor::arena_bytes() const {
   return impl_->arena_bytes();
+}
+const ops::Profile* Executor::profile() const {
+  return impl_->profile();
 }
 void Executor::forward(const StepPlan& plan) {
   impl_->forward(plan);

@@ -39,6 +39,7 @@ void add_branch(const ops::Context& c, const StepView& step, const Workspace& wo
 
 void embed(const ops::Context& c, const StackWeights& stack, const StackInputs& inputs, const StepView& step,
            const StepInput& in, const StackBuffers& b) {
+  c.enter(ops::Part::inputs);
   const Embedding& e = stack.spec->embedding;
   const ops::Rows first = e.width != 0 ? b.embedded : b.x;
   const auto project = [&] {
@@ -58,33 +59,40 @@ void run_layer(const ops::Context& c, const Layer& spec, const LayerWeights& w, 
                const StepView& step, const StackBuffers& b, const Workspace& workspace) {
   const std::span<const std::unique_ptr<Block>> ffn(&w.ffn, w.ffn != nullptr ? 1 : 0);
   if (spec.residual_is_normed) {
+    c.enter(ops::Part::mixer);
     ops::norm(c, b.x, *w.pre_mixer, b.x);
     const Input in{ops::pack(c, b.x, inputs.mixer, b.pack), b.x};
     add_branch(c, step, workspace, w.mixers, in, w.post_mixer, w.after_mixer, spec.residual_scale, b.x, b.branch);
+    c.enter(ops::Part::feed_forward);
     ops::norm(c, b.x, *w.pre_ffn, b.x);
     const Input ffn_in{ops::pack(c, b.x, inputs.ffn, b.pack), b.x};
     add_branch(c, step, workspace, ffn, ffn_in, w.post_ffn, w.after_ffn, spec.residual_scale, b.x, b.branch);
     return;
   }
   if (spec.parallel) {
+    c.enter(ops::Part::mixer);
     ops::InputFormats formats = inputs.mixer;
     if (spec.shared_norm) formats.add(inputs.ffn);
     const Input in = make_input(c, b.x, w.pre_mixer, formats, inputs.mixer_rows || inputs.ffn_rows, b.normed, b.pack);
     const Input ffn_in =
         spec.shared_norm ? in : make_input(c, b.x, w.pre_ffn, inputs.ffn, inputs.ffn_rows, b.normed, b.ffn_pack);
     add_branch(c, step, workspace, w.mixers, in, w.post_mixer, {}, spec.residual_scale, b.x, b.branch);
+    c.enter(ops::Part::feed_forward);
     add_branch(c, step, workspace, ffn, ffn_in, w.post_ffn, {}, spec.residual_scale, b.x, b.branch);
     return;
   }
   if (!w.mixers.empty()) {
+    c.enter(ops::Part::mixer);
     const Input in = make_input(c, b.x, w.pre_mixer, inputs.mixer, inputs.mixer_rows, b.normed, b.pack);
     add_branch(c, step, workspace, w.mixers, in, w.post_mixer, w.after_mixer, spec.residual_scale, b.x, b.branch);
   }
   if (w.cross != nullptr) {
+    c.enter(ops::Part::cross_attention);
     const Input in = make_input(c, b.x, w.pre_cross, inputs.cross, false, b.normed, b.pack);
     add_branch(c, step, workspace, std::span(&w.cross, 1), in, {}, w.after_cross, spec.residual_scale, b.x, b.branch);
   }
   if (w.ffn != nullptr) {
+    c.enter(ops::Part::feed_forward);
     const Input in = make_input(c, b.x, w.pre_ffn, inputs.ffn, inputs.ffn_rows, b.normed, b.pack);
     add_branch(c, step, workspace, ffn, in, w.post_ffn, w.after_ffn, spec.residual_scale, b.x, b.branch);
   }
@@ -142,6 +150,7 @@ void run_stack(const ops::Context& c, const StackWeights& stack, const StackInpu
 
 void run_source(const ops::Context& c, const StackWeights& decoder, const StackInputs& inputs, const StepView& step,
                 const StackBuffers& b, Workspace workspace) {
+  c.enter(ops::Part::cross_attention);
   ops::InputFormats formats;
   for (const LayerInputs& layer : inputs.layers) formats.add(layer.cross);
   const Input in{ops::pack(c, b.x, formats, b.pack), b.x};
@@ -162,6 +171,7 @@ OutputBuffers output_buffers(Workspace& w, const ModelSpec& spec, std::int64_t n
 void run_output(const ops::Context& c, const StackWeights& stack, const HeadWeights& head, const Head& spec,
                 ops::Rows x, std::span<const std::int32_t> wanted, ops::Rows last_hidden, ops::Rows logits,
                 const OutputBuffers& b) {
+  c.enter(ops::Part::output);
   ops::gather_rows(c, x, wanted, b.rows);
   if (stack.final_norm) ops::norm(c, b.rows, *stack.final_norm, b.rows);
   if (last_hidden.data != nullptr) ops::copy(c, b.rows, last_hidden);

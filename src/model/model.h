@@ -11,6 +11,7 @@
 #include "formats/weights_file.h"
 #include "model/spec.h"
 #include "model/step.h"
+#include "ops/profile.h"
 
 namespace llm::model {
 
@@ -25,6 +26,7 @@ struct ExecutorOptions {
   bool exact = false;            // activations are never quantised
   TensorType kv_type = TensorType::F16;
   int block_tokens = 64;  // positions of a state block; a multiple of 32
+  bool profile = false;   // keep account of where the time of steps goes
 };
 
 // Weights with a forward pass. Immutable; one Model may serve any number of Executors in any threads.
@@ -64,6 +66,8 @@ class Executor {
 
   const ExecutorOptions& options() const;
   std::size_t arena_bytes() const;
+  // Of all steps so far; null if the options do not ask for it.
+  const ops::Profile* profile() const;
   // What an Executor would allocate, scratch of the threads included.
   static std::size_t arena_bytes(const Model& model, const ExecutorOptions& options);
 

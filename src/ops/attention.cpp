@@ -274,6 +274,7 @@ std::size_t attention_scratch_bytes(const kernels::KernelTable& k, const Attenti
 
 void attention(const Context& c, Rows q, const AttentionSpec& spec, const KvLayout& kv, Sequences sequences,
                AttentionBuffer buffer, Rows out) {
+  c.enter(Operation::attention);
   Step(c, q, spec, kv, sequences, buffer, out).run();
 }
 

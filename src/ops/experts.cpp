@@ -106,6 +106,13 @@ std::int64_t item_rows(std::int64_t n_out) {
   return std::clamp<std::int64_t>(n_out / 8 / 16 * 16, 16, max_item_rows);
 }
 
+// For the profile.
+std::int64_t experts_used(const Context& c, const ExpertChoice& choice) {
+  std::int64_t n = 0;
+  for (int e = 0; c.profile != nullptr && e < choice.n_experts; ++e) n += choice.begin[e] < choice.begin[e + 1] ? 1 : 0;
+  return n;
+}
+
 // Calls f(expert, first pair, number of pairs, first weight row, end) for this worker's pieces.
 template <typename F>
 void each_piece(const Context& c, const ExpertChoice& choice, std::int64_t n_out, F f) {
@@ -153,6 +160,7 @@ std::size_t route_scratch_bytes(int n_experts) {
 }
 
 ExpertChoice route(const Context& c, Rows logits, const Router& router, std::byte* memory) {
+  c.enter(Operation::routing);
   ExpertChoice choice;
   choice.n_experts = static_cast<int>(logits.n_cols);
   choice.n_used = router.n_used;
@@ -184,6 +192,7 @@ std::size_t expert_scratch_bytes(const kernels::KernelTable& k, const WeightMatr
 void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& gate,
                   const ExpertMatrices& up, const Gated& gated, Rows hidden) {
   const bool has_gate = gate.first.data != nullptr;
+  c.enter(Operation::product, experts_used(c, choice) * (up.first.bytes() + (has_gate ? gate.first.bytes() : 0)));
   std::size_t kernel_bytes = align_bytes(c.k.matmul_scratch_bytes(up.first.type, up.first.n_in));
   if (has_gate) {
     kernel_bytes = std::max(kernel_bytes, align_bytes(c.k.matmul_scratch_bytes(gate.first.type, gate.first.n_in)));
@@ -217,6 +226,7 @@ void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& ch
 
 void expert_down(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& down,
                  Rows result) {
+  c.enter(Operation::product, experts_used(c, choice) * down.first.bytes());
   each_piece(c, choice, down.first.n_out,
              [&](int e, std::int64_t p, std::int64_t n, std::int64_t begin, std::int64_t end) {
                MatmulTask task = expert_task(c, in, down.matrix(e), choice.pairs + p, n, begin, end);
@@ -233,6 +243,7 @@ void expert_down(const Context& c, const PackedRows& in, const ExpertChoice& cho
 }
 
 void expert_sum(const Context& c, Rows result, const ExpertChoice& choice, float factor, Rows out) {
+  c.enter(Operation::rows);
   constexpr std::int64_t step = 64;
   const std::int64_t n_steps = (out.n_cols + step - 1) / step;
   const Worker::Part part = c.worker.part(out.n_rows * n_steps);

@@ -60,6 +60,7 @@ namespace {
 template <typename MakeRow>
 PackedRows pack_rows(const Context& c, std::int64_t n_rows, std::int64_t n_cols, InputFormats formats,
                      PackBuffer buffer, const float* source, MakeRow make_row) {
+  c.enter(Operation::packing);
   PackedRows packed;
   packed.n_rows = n_rows;
   packed.n_cols = n_cols;
@@ -124,6 +125,16 @@ std::size_t matmul_scratch_bytes(const KernelTable& k, const WeightMatrix& weigh
   return align_bytes(k.matmul_scratch_bytes(weight.type, weight.n_in)) + 2 * product_floats_bytes(n_rows);
 }
 
+namespace {
+
+std::int64_t weight_bytes(std::span<const Product> products) {
+  std::int64_t bytes = 0;
+  for (const Product& p : products) bytes += p.weight->bytes();
+  return bytes;
+}
+
+}  // namespace
+
 void matmul(const Context& c, const PackedRows& in, std::span<const Product> products) {
   std::int64_t total_rows = 0;
   bool hazard = false;
@@ -131,6 +142,7 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
     total_rows += p.weight->n_out;
     hazard = hazard || overlaps(in.source, p.out);
   }
+  c.enter(Operation::product, c.profile != nullptr ? weight_bytes(products) : 0);
   if (hazard) c.worker.sync();
   const std::int64_t step = item_rows(total_rows, c.worker.n);
   WorkItems items(c.worker);
@@ -183,6 +195,7 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
 void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& product) {
   const WeightMatrix& gate = *product.gate;
   const WeightMatrix& up = *product.up;
+  c.enter(Operation::product, gate.bytes() + up.bytes());
   if (overlaps(in.source, product.out)) c.worker.sync();
   const std::int64_t step = item_rows(2 * gate.n_out, c.worker.n);
   const std::size_t kernel_bytes = std::max(align_bytes(c.k.matmul_scratch_bytes(gate.type, gate.n_in)),
@@ -229,6 +242,7 @@ std::size_t block_linear_scratch_bytes(const KernelTable& k, const WeightMatrix&
 }
 
 void block_linear(const Context& c, Rows x, const WeightMatrix& weight, int n_blocks, const float* bias, Rows out) {
+  c.enter(Operation::product, weight.bytes());
   const std::int64_t n_out = weight.n_out / n_blocks;
   std::byte* act = c.worker.scratch.data() + align_bytes(c.k.matmul_scratch_bytes(weight.type, weight.n_in));
   const Worker::Part part = c.worker.part(x.n_rows * n_blocks);

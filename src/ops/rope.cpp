@@ -11,6 +11,7 @@ std::size_t rope_table_bytes(std::int64_t n_rows, std::int64_t n_rot) {
 }
 
 RopeTable fill_rope_table(const Context& c, const RopeSpec& spec, Sequences sequences, float* memory) {
+  c.enter(Operation::positions);
   const std::int64_t n_pairs = static_cast<std::int64_t>(spec.inverse_frequency.size());
   for (const SequenceRows& s : sequences) {
     const Worker::Part part = c.worker.part(s.n_rows);
@@ -97,6 +98,7 @@ void store_value(const Context& c, const KvLayout& kv, std::byte* block, int hea
 
 void prepare_and_store(const Context& c, const Heads& q, const Heads& k, Rows v, Sequences sequences,
                        const KvLayout& kv) {
+  c.enter(Operation::keys_values);
   const bool normed_q = prepare_rows(c, q);
   const bool normed_k = prepare_rows(c, k);
   if (normed_q || normed_k) c.worker.sync();
@@ -131,6 +133,7 @@ void prepare_and_store(const Context& c, const Heads& q, const Heads& k, Rows v,
 }
 
 void prepare_heads(const Context& c, const Heads& heads) {
+  c.enter(Operation::keys_values);
   if (prepare_rows(c, heads)) c.worker.sync();
   const Worker::Part part = c.worker.part(heads.rows.n_rows * heads.n_head);
   for (std::int64_t item = part.begin; item < part.end; ++item) {

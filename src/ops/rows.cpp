@@ -36,6 +36,7 @@ void each_element(const Context& c, Rows x, F f) {
 
 void embed(const Context& c, const WeightMatrix& table, std::span<const std::int32_t> ids, float scale, bool add,
            Rows out) {
+  c.enter(Operation::embedding);
   float* scratch = reinterpret_cast<float*>(c.worker.scratch.data());
   each_row(c, static_cast<std::int64_t>(ids.size()), [&](std::int64_t i) {
     float* to = add ? scratch : out.row(i);
@@ -49,6 +50,7 @@ void embed(const Context& c, const WeightMatrix& table, std::span<const std::int
 }
 
 void add_positions(const Context& c, const WeightMatrix& table, Sequences sequences, std::int64_t offset, Rows out) {
+  c.enter(Operation::positions);
   float* scratch = reinterpret_cast<float*>(c.worker.scratch.data());
   for (const SequenceRows& s : sequences) {
     const Worker::Part part = c.worker.part(s.n_rows);
@@ -61,6 +63,7 @@ void add_positions(const Context& c, const WeightMatrix& table, Sequences sequen
 }
 
 void gather_rows(const Context& c, Rows x, std::span<const std::int32_t> rows, Rows out) {
+  c.enter(Operation::rows);
   each_row(c, static_cast<std::int64_t>(rows.size()), [&](std::int64_t i) {
     std::memcpy(out.row(i), x.row(rows[static_cast<std::size_t>(i)]),
                 static_cast<std::size_t>(x.n_cols) * sizeof(float));
@@ -68,12 +71,14 @@ void gather_rows(const Context& c, Rows x, std::span<const std::int32_t> rows, R
 }
 
 void norm(const Context& c, Rows x, const Norm& norm, Rows out) {
+  c.enter(Operation::norm);
   each_row(c, x.n_rows, [&](std::int64_t i) {
     c.k.rows.norm(norm.kind, x.row(i), x.n_cols, norm.weight, norm.bias, norm.eps, out.row(i));
   });
 }
 
 void add_norm(const Context& c, Rows y, const Norm& norm, float factor, Rows x) {
+  c.enter(Operation::norm);
   float* scratch = reinterpret_cast<float*>(c.worker.scratch.data());
   each_row(c, x.n_rows, [&](std::int64_t i) {
     c.k.rows.norm(norm.kind, y.row(i), y.n_cols, norm.weight, norm.bias, norm.eps, scratch);
@@ -82,6 +87,7 @@ void add_norm(const Context& c, Rows y, const Norm& norm, float factor, Rows x) 
 }
 
 void grouped_norm(const Context& c, Rows x, const Norm& norm, int n_groups, Rows gate, bool gate_after, Rows out) {
+  c.enter(Operation::norm);
   const std::int64_t n = x.n_cols / n_groups;
   float* scratch = reinterpret_cast<float*>(c.worker.scratch.data());
   each_row(c, x.n_rows * n_groups, [&](std::int64_t item) {
@@ -101,66 +107,77 @@ void grouped_norm(const Context& c, Rows x, const Norm& norm, int n_groups, Rows
 }
 
 void scale(const Context& c, Rows x, float factor) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.scale(x.row(i) + begin, factor, n, x.row(i) + begin);
   });
 }
 
 void scale_columns(const Context& c, Rows x, const float* factor) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.multiply(x.row(i) + begin, factor + begin, n, x.row(i) + begin);
   });
 }
 
 void add(const Context& c, Rows y, float factor, Rows x) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.add(y.row(i) + begin, factor, n, x.row(i) + begin);
   });
 }
 
 void multiply(const Context& c, Rows y, Rows x) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.multiply(x.row(i) + begin, y.row(i) + begin, n, x.row(i) + begin);
   });
 }
 
 void add_sigmoid_gated(const Context& c, Rows y, Rows gate, Rows x) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.add(y.row(i) + begin, c.k.scans.sigmoid(gate.row(i)[0]), n, x.row(i) + begin);
   });
 }
 
 void activation(const Context& c, Rows x, Activation act) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.activate(act, x.row(i) + begin, n, x.row(i) + begin);
   });
 }
 
 void gated(const Context& c, Rows gate, Rows up, const Gated& spec, Rows out) {
+  c.enter(Operation::rows);
   each_element(c, out, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.gated(spec, gate.row(i) + begin, up.row(i) + begin, n, out.row(i) + begin);
   });
 }
 
 void clamp(const Context& c, Rows x, float low, float high) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.clamp(x.row(i) + begin, low, high, n, x.row(i) + begin);
   });
 }
 
 void softcap(const Context& c, Rows x, float cap) {
+  c.enter(Operation::rows);
   each_element(c, x, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     c.k.rows.softcap(x.row(i) + begin, cap, n, x.row(i) + begin);
   });
 }
 
 void copy(const Context& c, Rows x, Rows out) {
+  c.enter(Operation::rows);
   each_element(c, out, [&](std::int64_t i, std::int64_t begin, std::int64_t n) {
     std::memcpy(out.row(i) + begin, x.row(i) + begin, static_cast<std::size_t>(n) * sizeof(float));
   });
 }
 
 void l2_normalize(const Context& c, Rows x, int n_groups, float eps, float factor) {
+  c.enter(Operation::rows);
   const std::int64_t n = x.n_cols / n_groups;
   each_row(c, x.n_rows * n_groups, [&](std::int64_t item) {
     float* row = x.row(item / n_groups) + item % n_groups * n;
@@ -170,6 +187,7 @@ void l2_normalize(const Context& c, Rows x, int n_groups, float eps, float facto
 
 void token_shift(const Context& c, Rows x, const float* mix, Sequences sequences, std::size_t state_offset, bool store,
                  Rows out) {
+  c.enter(Operation::rows);
   const Worker::Part part = c.worker.part(x.n_cols);
   const std::int64_t n = part.end - part.begin;
   for (const SequenceRows& s : sequences) {

@@ -44,6 +44,7 @@ constexpr int max_conv_width = 16;
 
 void causal_conv(const Context& c, Rows x, const CausalConv& conv, Sequences sequences, std::size_t state_offset,
                  Rows out) {
+  c.enter(Operation::scan);
   const std::int64_t n_past = conv.width - 1;
   each_channels(c, sequences, x.n_cols, [&](const SequenceRows& s, std::int64_t first, std::int64_t n) {
     float* state = state_of(s, state_offset) + first;
@@ -66,6 +67,7 @@ void causal_conv(const Context& c, Rows x, const CausalConv& conv, Sequences seq
 }
 
 void selective_scan(const Context& c, const SelectiveScan& scan, Sequences sequences, std::size_t state_offset) {
+  c.enter(Operation::scan);
   const std::int64_t n_state = scan.b.n_cols;
   each_channels(c, sequences, scan.u.n_cols, [&](const SequenceRows& s, std::int64_t first, std::int64_t n) {
     const auto from = [&](const float* p) { return p != nullptr ? p + first : nullptr; };
@@ -79,6 +81,7 @@ void selective_scan(const Context& c, const SelectiveScan& scan, Sequences seque
 }
 
 void head_scan(const Context& c, const HeadScan& scan, Sequences sequences, std::size_t state_offset) {
+  c.enter(Operation::scan);
   const std::int64_t per_group = scan.n_heads / scan.n_groups;
   each_head(c, sequences, scan.n_heads, [&](const SequenceRows& s, std::int64_t head) {
     float* h = state_of(s, state_offset) + head * scan.head_dim * scan.n_state;
@@ -94,6 +97,7 @@ void head_scan(const Context& c, const HeadScan& scan, Sequences sequences, std:
 }
 
 void gated_delta(const Context& c, const GatedDelta& delta, Sequences sequences, std::size_t state_offset) {
+  c.enter(Operation::scan);
   const std::int64_t per_key = delta.n_value_heads / delta.n_key_heads;
   float* scratch = reinterpret_cast<float*>(c.worker.scratch.data());
   each_head(c, sequences, delta.n_value_heads, [&](const SequenceRows& s, std::int64_t head) {
@@ -110,6 +114,7 @@ void gated_delta(const Context& c, const GatedDelta& delta, Sequences sequences,
 }
 
 void wkv(const Context& c, const Wkv& wkv, Sequences sequences, std::size_t state_offset) {
+  c.enter(Operation::scan);
   const std::int64_t n_channels = wkv.k.n_cols;
   each_channels(c, sequences, n_channels, [&](const SequenceRows& s, std::int64_t first, std::int64_t n) {
     float* num = state_of(s, state_offset) + first;
@@ -122,6 +127,7 @@ void wkv(const Context& c, const Wkv& wkv, Sequences sequences, std::size_t stat
 
 void linear_recurrent_unit(const Context& c, const LinearRecurrentUnit& unit, Sequences sequences,
                            std::size_t state_offset) {
+  c.enter(Operation::scan);
   each_channels(c, sequences, unit.x.n_cols, [&](const SequenceRows& s, std::int64_t first, std::int64_t n) {
     float* h = state_of(s, state_offset) + first;
     for (std::int64_t t = 0; t < s.n_rows; ++t) {

@@ -8,6 +8,7 @@
 #include "base/tensor_type.h"
 #include "base/threads.h"
 #include "kernels/kernels.h"
+#include "ops/profile.h"
 
 // Operations of a step. All workers of a region call the same operations in the same order with equal arguments
 // (SPMD); an operation hands out its work among them and, where it writes memory that others read, ends with a barrier.
@@ -41,6 +42,7 @@ struct WeightMatrix {
   std::int64_t row_bytes() const {
     return static_cast<std::int64_t>(tensor_row_bytes(type, static_cast<std::uint64_t>(n_in)));
   }
+  std::int64_t bytes() const { return n_out * row_bytes(); }
   const std::byte* row(std::int64_t i) const { return data + i * row_bytes(); }
   // Output rows [begin, begin + count): one part of a fused matrix.
   WeightMatrix rows(std::int64_t begin, std::int64_t count) const { return {row(begin), type, count, n_in}; }
@@ -50,7 +52,16 @@ struct WeightMatrix {
 struct Context {
   const Worker& worker;
   const kernels::KernelTable& k;
-  bool exact = false;  // activations are never quantised
+  bool exact = false;          // activations are never quantised
+  Profile* profile = nullptr;  // of one worker, if anybody wants to know
+
+  void enter(Part part) const {
+    if (profile != nullptr) profile->enter(part);
+  }
+  // Every operation calls this first; weight_bytes: what a product reads.
+  void enter(Operation operation, std::int64_t weight_bytes = 0) const {
+    if (profile != nullptr) profile->enter(operation, static_cast<std::uint64_t>(weight_bytes));
+  }
 };
 
 // Consecutive rows of one sequence in a step; a step's sequences cover its rows in order.

@@ -106,6 +106,20 @@ class Files(unittest.TestCase):
         self.assertEqual(process.returncode, 0)
         self.assertLess(usage.ru_maxrss * 1024, allowed)
 
+    def test_bench_profile_tells_where_a_step_goes(self):
+        picture = self.folder / "profile.svg"
+        report = run_json("bench", "-m", SMOLLM2, "-p", "16", "-n", "4", "-r", "1", "--profile", "--svg", picture, "--json")
+        for row in report["results"]:
+            profile = row["profile"]
+            self.assertGreater(profile["steps"], 0)
+            self.assertAlmostEqual(sum(o["percent"] for o in profile["operations"]), 100, delta=5)
+            names = {(o["part"], o["operation"]) for o in profile["operations"]}
+            self.assertLessEqual({("feed-forward", "product"), ("mixer", "attention"), ("output", "product")}, names)
+        self.assertTrue(picture.read_text().startswith("<svg"))
+        chart = run("bench", "-m", SMOLLM2, "-p", "0", "-n", "4", "-r", "1", "--profile").stdout.decode()
+        self.assertIn("feed-forward product", chart)
+        self.assertIn("GB/s", chart)
+
     def test_bench_prints_rows_of_their_own(self):
         report = run_json("bench", "-m", SMOLLM2, "-p", "16", "-n", "4", "-r", "1", "--json")
         rows = [(r["n_prompt"], r["n_gen"]) for r in report["results"]]

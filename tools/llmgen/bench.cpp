@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <thread>
 
+#include "bench_profile.h"
 #include "console.h"
 #include "options.h"
 #include "program.h"
@@ -29,6 +31,8 @@ struct BenchFlags {
   std::vector<int> n_prompt = {512}, n_gen = {64}, depth = {0}, batch = {1};
   int repeat = 5;
   bool json = false;
+  bool profile = false;
+  std::string svg;  // file for the profile's picture
 };
 
 // One row of the table: a kind of work and the speed of each repetition in tokens a second.
@@ -80,8 +84,9 @@ std::uint64_t peak_bytes() {
 
 class Bench {
  public:
-  Bench(const BenchFlags& flags, const llm::Model& model) : model_(model) {
+  Bench(const BenchFlags& flags, const llm::Model& model, bool profile) : model_(model) {
     options_ = engine_options(flags.run);
+    options_.profile = profile;
     options_.share_prefixes = false;
     options_.max_sequences = *std::max_element(flags.batch.begin(), flags.batch.end());
     const int longest = *std::max_element(flags.depth.begin(), flags.depth.end()) +
@@ -167,11 +172,35 @@ std::vector<Row> plan(const BenchFlags& flags) {
   return rows;
 }
 
+std::string work_of(const Row& row) {
+  return row.n_gen > 0 ? fmt::format("write {}", row.n_gen) : fmt::format("read {}", row.n_prompt);
+}
+
+// Each row once more, with an account of its steps kept by engines of their own.
+std::vector<ProfiledWork> profile_rows(const BenchFlags& flags, const llm::Model& model, const std::vector<Row>& rows) {
+  std::vector<ProfiledWork> works;
+  for (const Row& row : rows) {
+    Bench bench(flags, model, true);
+    bench.measure(row);
+    works.push_back(
+        {fmt::format("{}, depth {}, batch {}", work_of(row), row.depth, row.batch), bench.engine().profile()});
+    if (interrupted()) break;
+  }
+  return works;
+}
+
+void write_svg(const std::string& path, const std::vector<ProfiledWork>& works) {
+  std::ofstream file(path, std::ios::binary);
+  file << profile_svg(works);
+  file.close();
+  if (!file) throw llm::Error(llm::ErrorCode::io, fmt::format("{}: cannot be written", path));
+}
+
 int run_bench(const BenchFlags& flags) {
   const Console console = console_of(flags.console);
   watch_interrupt();
   const llm::Model model = load_model(flags.model, console);
-  Bench bench(flags, model);
+  Bench bench(flags, model, false);
   ProgressLine progress(console);
   std::vector<Row> rows = plan(flags);
   for (Row& row : rows) {
@@ -185,6 +214,9 @@ int run_bench(const BenchFlags& flags) {
   }
   progress.clear();
   const std::uint64_t peak = peak_bytes();
+  std::vector<ProfiledWork> works;
+  if (flags.profile || !flags.svg.empty()) works = profile_rows(flags, model, rows);
+  if (!flags.svg.empty()) write_svg(flags.svg, works);
   const double bandwidth = read_bandwidth(bench.options().n_threads);
   const auto weight_bytes = static_cast<double>(model.info().file_bytes);
   const auto n_params = static_cast<double>(model.info().n_params);
@@ -212,11 +244,11 @@ int run_bench(const BenchFlags& flags) {
                          {"gigabytes_per_second", read / 1e9},
                          {"percent_of_read_bandwidth", 100 * read / bandwidth},
                          {"gigaflops", flops / 1e9}});
+      const auto number = static_cast<std::size_t>(&row - rows.data());
+      if (number < works.size()) results.back()["profile"] = profile_json(works[number].profile);
     } else {
-      const std::string work =
-          row.n_gen > 0 ? fmt::format("write {}", row.n_gen) : fmt::format("read {}", row.n_prompt);
-      out.text(fmt::format("{:<10} {:>6} {:>6} {:>10.1f} {:>17} {:>7} {:>6} {:>8.1f}\n", work, row.depth, row.batch,
-                           speed, fmt::format("{:.1f}-{:.1f}", *low, *high),
+      out.text(fmt::format("{:<10} {:>6} {:>6} {:>10.1f} {:>17} {:>7} {:>6} {:>8.1f}\n", work_of(row), row.depth,
+                           row.batch, speed, fmt::format("{:.1f}-{:.1f}", *low, *high),
                            read > 0 ? fmt::format("{:.1f}", read / 1e9) : "-",
                            read > 0 ? fmt::format("{:.0f}", 100 * read / bandwidth) : "-", flops / 1e9));
     }
@@ -230,6 +262,7 @@ int run_bench(const BenchFlags& flags) {
   } else {
     out.text(fmt::format("{} threads; read bandwidth {:.1f} GB/s; peak memory {}\n", bench.options().n_threads,
                          bandwidth / 1e9, format_bytes(peak)));
+    for (std::size_t i = 0; flags.profile && i < works.size(); ++i) out.text("\n" + profile_chart(works[i]));
   }
   out.flush();
   return 0;
@@ -256,6 +289,8 @@ void add_bench(CLI::App& app, Program& program) {
       ->check(CLI::Range(1, 1000))
       ->group("Work")
       ->capture_default_str();
+  command->add_flag("--profile", flags->profile, "Show where the time of the steps goes, by operation")->group("Work");
+  command->add_option("--svg", flags->svg, "Draw that into a file")->type_name("FILE.svg")->group("Work");
   command->add_flag("--json", flags->json, "One JSON object");
   add_run_flags(*command, flags->run);
   add_console_flags(*command, flags->console);

@@ -95,6 +95,35 @@ TEST_F(Files, EveryTypeThatIsWrittenLoadsAndRuns) {
   }
 }
 
+TEST_F(Files, ProfileAccountsForTheWholeStep) {
+  synth("q8_0", "m.gguf", "mixtral");
+  const Model model = Model::load(path("m.gguf"));
+  const auto run = [&](bool profile) {
+    Engine engine(model, {.n_threads = 2, .n_context = 64, .profile = profile});
+    Request request;
+    request.prompt = {1, 2, 3, 4, 5};
+    request.max_tokens = 4;
+    request.ignore_eos = true;
+    const std::vector<TokenId> ids = engine.generate(std::move(request)).ids;
+    return std::pair(ids, engine.profile());
+  };
+  const auto [plain_ids, nothing] = run(false);
+  EXPECT_TRUE(nothing.entries.empty());
+  const auto [ids, profile] = run(true);
+  EXPECT_EQ(ids, plain_ids);
+  EXPECT_EQ(profile.n_steps, 4);
+  double seconds = 0;
+  std::uint64_t bytes = 0;
+  for (const ProfileEntry& entry : profile.entries) {
+    EXPECT_GT(entry.n_calls, 0) << entry.part << " " << entry.operation;
+    seconds += entry.seconds;
+    bytes += entry.weight_bytes;
+  }
+  EXPECT_GT(bytes, 0u);
+  EXPECT_LE(seconds, profile.step_seconds * 1.0001);
+  EXPECT_GT(seconds, profile.step_seconds * 0.5);
+}
+
 TEST_F(Files, QuantizeGoesBetweenTypes) {
   synth("f32", "f32.gguf");
   quantize(path("f32.gguf"), path("q8.gguf"), "q8_0");
