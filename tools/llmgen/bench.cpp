@@ -2,13 +2,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <memory>
 #include <numeric>
 #include <thread>
 
 #include "bench_profile.h"
+#include "clock.h"
 #include "console.h"
 #include "options.h"
 #include "program.h"
@@ -17,12 +17,6 @@
 namespace llmgen {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct BenchFlags {
   ModelFlags model;
