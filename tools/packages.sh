@@ -12,8 +12,10 @@ need_packages() {
     as_root=(sudo)
   fi
   echo "installing Debian packages: ${missing[*]}"
+  local log=/dev/null
+  [ ! -t 1 ] || log=/dev/stdout  # a person sees that something happens
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log"
 }
 
 build_packages=(g++ cmake ninja-build pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libedit-dev)

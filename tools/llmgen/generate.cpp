@@ -153,6 +153,7 @@ void add_generate(CLI::App& app, Program& program) {
       ->check(CLI::Range(0, 64))
       ->group("Run");
   app.set_config("--config", "", "Read options from a file: lines of name=value")->group("Run")->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(examples);
   add_environment(app);
   app.final_callback([&app, &program, flags] {

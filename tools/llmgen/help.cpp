@@ -26,7 +26,8 @@ void add_help(CLI::App& app, Program& program) {
                                      near.empty() ? "" : fmt::format(" (did you mean {}?)", near)));
       }
       Output out;
-      out.line(shown->help(topic->empty() ? "" : "llmgen"));
+      const std::string name = topic->empty() ? app.get_name() : app.get_name() + " " + *topic;
+      out.text(shown->get_formatter()->make_help(shown, name, CLI::AppFormatMode::Normal));
       out.flush();
       return 0;
     };
