@@ -93,8 +93,8 @@ void PrefixTree::cut_to_resumable(Path& path, std::span<const TokenId> ids) cons
     const std::int64_t begin = static_cast<std::int64_t>(path.nodes.size() - 1) * block;
     std::int64_t shorter = begin;
     // A checkpoint stands at the end of its node.
-    const bool at_end = path.length - begin == static_cast<std::int64_t>(last->ids.size());
-    if (!recurrent_ || (at_end && has_records(*last))) {
+    const bool at_record = path.length - begin == static_cast<std::int64_t>(last->ids.size()) && has_records(*last);
+    if (!recurrent_ || at_record) {
       const std::int64_t missing = last_missing(path);
       if (missing < 0) return;
       // Any prefix that ends after this block and looks back so far needs it as well.
@@ -102,8 +102,8 @@ void PrefixTree::cut_to_resumable(Path& path, std::span<const TokenId> ids) cons
     }
     if (recurrent_) {
       const Node& parent = path.nodes.size() == 1 ? root_ : *path.nodes[path.nodes.size() - 2];
-      const auto n_in_last = static_cast<std::size_t>(path.length - begin);
-      if (Node* leaf = checkpoint_leaf(parent, ids.subspan(static_cast<std::size_t>(begin), n_in_last - 1))) {
+      const auto n_in_last = static_cast<std::size_t>(path.length - begin - (at_record ? 1 : 0));
+      if (Node* leaf = checkpoint_leaf(parent, ids.subspan(static_cast<std::size_t>(begin), n_in_last))) {
         last = leaf;
         path.length = begin + static_cast<std::int64_t>(leaf->ids.size());
         continue;

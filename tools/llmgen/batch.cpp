@@ -65,8 +65,7 @@ class BatchRun {
         engine_(model_, options_of(flags)),
         max_running_(static_cast<std::size_t>(flags.parallel) * 2),
         progress_(console) {
-    if (wants_chat(flags.chat) || !flags.chat.template_file.empty() || model_.chat_template(flags.chat.template_name))
-      rules_.chat_template = std::make_shared<llm::ChatTemplate>(chat_template_of(model_, flags.chat));
+    find_chat_template();
     result_rules_ = {.ids = flags.ids,
                      .timings = flags.timings,
                      .reasoning = flags.chat.reasoning,
@@ -139,6 +138,16 @@ class BatchRun {
     rules.strict = flags.strict;
     rules.line_template = LineTemplate(flags.line_template);
     return rules;
+  }
+
+  // A template that does not work is an error of the lines that need one, unless the command line does.
+  void find_chat_template() {
+    try {
+      rules_.chat_template = std::make_shared<llm::ChatTemplate>(chat_template_of(model_, rules_.chat));
+    } catch (const llm::Error& error) {
+      if (wants_chat(rules_.chat) || !rules_.chat.template_file.empty() || !rules_.chat.template_name.empty()) throw;
+      rules_.no_template_reason = error.message();
+    }
   }
 
   static llm::EngineOptions options_of(const BatchFlags& flags) {

@@ -12,7 +12,7 @@ namespace llmgen {
 namespace {
 
 constexpr std::size_t max_queued_bytes = std::size_t{16} << 20;
-constexpr auto wait_time = std::chrono::milliseconds(100);
+constexpr auto feed_wait = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -129,7 +129,7 @@ std::optional<BatchFeed::Item> BatchFeed::next() {
 
 void BatchFeed::wait() {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, wait_time, [this] { return end_ || !items_.empty(); });
+  changed_.wait_for(lock, feed_wait, [this] { return end_ || !items_.empty(); });
 }
 
 bool BatchFeed::finished() const {

@@ -340,9 +340,11 @@ std::string nearest_option(std::string_view field) {
   constexpr std::size_t shortest = 5;  // shorter names are near to too many others
   if (const auto foreign = foreign_names().find(field); foreign != foreign_names().end()) return foreign->second;
   const std::string letters = bare(field);
+  std::string plain(field);
+  std::replace(plain.begin(), plain.end(), '-', '_');
   for (const auto& [name, setter] : option_setters()) {
     if (letters.size() > 3 && letters == bare(name)) return name;
-    if (field.size() >= shortest && name.size() >= shortest && is_one_slip(field, name)) return name;
+    if (field.size() >= shortest && name.size() >= shortest && is_one_slip(plain, name)) return name;
   }
   return {};
 }

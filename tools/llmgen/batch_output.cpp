@@ -25,7 +25,7 @@ using llm::ErrorCode;
 
 namespace {
 
-constexpr auto wait_time = std::chrono::milliseconds(100);
+constexpr auto output_wait = std::chrono::milliseconds(100);
 
 // The index of a result line; they begin with it.
 std::optional<std::uint64_t> index_of(const std::string& line) {
@@ -130,7 +130,7 @@ std::size_t BatchOutput::n_pending() const {
 
 void BatchOutput::wait_below(std::size_t n) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, wait_time, [&] { return failure_ || waiting_.size() + (writing_ ? 1 : 0) < n; });
+  changed_.wait_for(lock, output_wait, [&] { return failure_ || waiting_.size() + (writing_ ? 1 : 0) < n; });
   if (failure_) std::rethrow_exception(failure_);
 }
 

@@ -341,9 +341,7 @@ class LineParser {
     if (!chat.system.empty()) all.push_back({{"role", "system"}, {"content", chat.system}});
     for (const ordered_json& message : messages) all.push_back(message);
     if (rules_.chat_template == nullptr) {
-      throw RecordError(record_.prompt_field, fmt::format("{}: the model has no chat template: give one with "
-                                                          "--chat-template FILE",
-                                                          record_.prompt_field));
+      throw RecordError(record_.prompt_field, fmt::format("{}: {}", record_.prompt_field, rules_.no_template_reason));
     }
     try {
       record_.prompts = {render_ids(model_, *rules_.chat_template, all, chat)};

@@ -21,7 +21,8 @@ enum class RecordKind : std::uint8_t { generate, score, choices, embed };
 struct RecordRules {
   llm::Request defaults;
   ChatFlags chat;
-  std::shared_ptr<const llm::ChatTemplate> chat_template;  // null: there is none
+  std::shared_ptr<const llm::ChatTemplate> chat_template;  // null: there is none,
+  std::string no_template_reason;                          // because
   LineTemplate line_template;
   bool plain_lines = false;  // every line is a prompt
   bool score = false, embed = false;

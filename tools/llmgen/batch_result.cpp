@@ -16,7 +16,7 @@ namespace {
 
 constexpr int status_ok = 200, status_bad_request = 400, status_internal = 500;
 
-ordered_json line(std::uint64_t index, const ordered_json& carried, const ordered_json& ours) {
+ordered_json result_line(std::uint64_t index, const ordered_json& carried, const ordered_json& ours) {
   ordered_json object = {{"index", index}};
   ordered_json hidden = ordered_json::object();
   for (const auto& [field, value] : carried.items()) {
@@ -172,7 +172,7 @@ ordered_json generated_json(std::uint64_t index, const Record& record, std::vect
     for (llm::GeneratedToken& token : result.tokens) token.top.resize(std::min(token.top.size(), n_top));
   }
   if (record.openai) return openai_answer(index, record, openai_body(index, record, results, rules, model));
-  return line(index, record.carried, answer_fields(record, results.front(), rules, model));
+  return result_line(index, record.carried, answer_fields(record, results.front(), rules, model));
 }
 
 ordered_json score_json(std::uint64_t index, const Record& record, const llm::ScoreResult& score) {
@@ -184,7 +184,7 @@ ordered_json score_json(std::uint64_t index, const Record& record, const llm::Sc
       {"per_token", score.sum / static_cast<double>(std::max<std::size_t>(1, score.logprobs.size()))},
       {"greedy", std::all_of(score.greedy.begin(), score.greedy.end(), [](bool b) { return b; })},
       {"usage", usage_of(record.n_prompt_tokens(), ids.size())}};
-  return line(index, record.carried, ours);
+  return result_line(index, record.carried, ours);
 }
 
 ordered_json choices_json(std::uint64_t index, const Record& record, const std::vector<llm::ScoreResult>& scores) {
@@ -213,14 +213,15 @@ ordered_json choices_json(std::uint64_t index, const Record& record, const std::
                              {"best_per_byte", record.choices[best[2]]},
                              {"choices", std::move(list)},
                              {"usage", usage_of(record.n_prompt_tokens(), n_scored)}};
-  return line(index, record.carried, ours);
+  return result_line(index, record.carried, ours);
 }
 
 ordered_json embedding_json(std::uint64_t index, const Record& record, const std::vector<llm::EmbedResult>& results,
                             const llm::Model& model) {
   const std::size_t n_prompt = record.n_prompt_tokens();
   const ordered_json usage = {{"prompt_tokens", n_prompt}, {"total_tokens", n_prompt}};
-  if (!record.openai) return line(index, record.carried, {{"embedding", results.front().values}, {"usage", usage}});
+  if (!record.openai)
+    return result_line(index, record.carried, {{"embedding", results.front().values}, {"usage", usage}});
   ordered_json data = ordered_json::array();
   for (std::size_t i = 0; i < results.size(); ++i) {
     ordered_json item = {{"object", "embedding"}, {"index", i}};
@@ -250,8 +251,9 @@ ordered_json error_json(std::uint64_t index, const LineError& error) {
     return openai_line(index, error.identity.carried.value("custom_id", ordered_json()),
                        is_ours ? status_internal : status_bad_request, body);
   }
-  return line(index, error.identity.carried,
-              {{"error", {{"code", static_cast<int>(error.code)}, {"field", field}, {"message", error.message}}}});
+  return result_line(
+      index, error.identity.carried,
+      {{"error", {{"code", static_cast<int>(error.code)}, {"field", field}, {"message", error.message}}}});
 }
 
 bool is_failure(const nlohmann::json& result) {

@@ -145,7 +145,7 @@ TEST(EngineCore, BranchesOfAPromptShareRecurrentStateFromTheThirdOn) {
     cached.push_back(client->n_cached);
     EXPECT_EQ(client->answer, rig.expected(prompt, 2));
   }
-  EXPECT_EQ(cached, (std::vector<std::int64_t>{0, 0, 20, 20}));
+  EXPECT_EQ(cached, (std::vector<std::int64_t>{0, 0, 22, 22}));
 }
 
 TEST(EngineCore, SharedPrefixIsComputedOnceWhateverTheState) {
