@@ -327,7 +327,7 @@ class BatchRun {
   int stop_early() {
     output_->finish();
     progress_.clear();
-    console_.note(fmt::format("interrupted after {} lines", n_done_));
+    console_.note(fmt::format("interrupted after {} lines", output_->n_written()));
     if (flags_.output == "-") {
       console_.note("to be able to go on after an interruption, use -o FILE and --resume");
     } else {

@@ -128,6 +128,11 @@ std::size_t BatchOutput::n_pending() const {
   return waiting_.size() + (writing_ ? 1 : 0);
 }
 
+std::uint64_t BatchOutput::n_written() const {
+  const std::lock_guard lock(mutex_);
+  return next_ - (writing_ ? 1 : 0);
+}
+
 void BatchOutput::wait_below(std::size_t n) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, output_wait, [&] { return failure_ || waiting_.size() + (writing_ ? 1 : 0) < n; });

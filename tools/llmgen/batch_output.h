@@ -42,6 +42,7 @@ class BatchOutput {
   void put(std::uint64_t place, std::function<std::string()> make_line);
   // How many were put and not written.
   std::size_t n_pending() const;
+  std::uint64_t n_written() const;
   // Waits for a short time until there are fewer than that. Throws what stopped the writing.
   void wait_below(std::size_t n);
   void check() const;
@@ -64,7 +65,7 @@ class BatchOutput {
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
   std::map<std::uint64_t, MakeLine> waiting_;  // by place; without order: by arrival
-  std::uint64_t next_ = 0;                     // the place whose turn it is
+  std::uint64_t next_ = 0;                     // the place whose turn it is: so many were taken
   std::uint64_t n_put_ = 0;
   bool writing_ = false, stop_ = false;
   std::exception_ptr failure_;
