@@ -54,10 +54,9 @@ class Resume(unittest.TestCase):
                 if i == 0:
                     time.sleep(rng.uniform(0, 0.02))  # perhaps before there is anything
                 else:
-                    # Moments at which there is more than after the last one, at first; later ones come as they come.
-                    deadline = time.monotonic() + whole_time / 10
+                    # Each at a moment at which there is more than after the last one.
                     before = out.stat().st_size if out.exists() else 0
-                    while time.monotonic() < deadline and (not out.exists() or out.stat().st_size == before):
+                    while process.poll() is None and (not out.exists() or out.stat().st_size <= before):
                         time.sleep(0.001)
                     time.sleep(rng.uniform(0, whole_time / 60))
                 process.send_signal(signal.SIGKILL)
