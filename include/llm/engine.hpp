@@ -85,8 +85,9 @@ struct Result {
   std::vector<TokenId> ids = {};
   std::string text = {};
   FinishReason reason = FinishReason::stop;
-  std::string stop_text = {};               ///< the stop string or end token that ended it
-  std::string error = {};                   ///< if reason is error
+  std::string stop_text = {};  ///< the stop string or end token that ended it
+  std::string error = {};      ///< if reason is error, and what kind:
+  ErrorCode error_code = ErrorCode::internal;
   std::vector<GeneratedToken> tokens = {};  ///< with log-probabilities, if asked for; text is empty in them
   Timings timings = {};
 };
@@ -96,7 +97,8 @@ struct ScoreResult {
   std::vector<float> logprobs = {};  ///< one per scored token
   std::vector<bool> greedy = {};     ///< whether that token was the likeliest
   double sum = 0;
-  std::string error = {};  ///< not empty: what went wrong
+  std::string error = {};  ///< not empty: what went wrong, and what kind:
+  ErrorCode error_code = ErrorCode::internal;
 };
 
 struct EmbedOptions {
@@ -106,7 +108,15 @@ struct EmbedOptions {
 
 struct EmbedResult {
   std::vector<float> values = {};  ///< [n_embd], or [n_tokens, n_embd] without pooling
-  std::string error = {};          ///< not empty: what went wrong
+  std::string error = {};          ///< not empty: what went wrong, and what kind:
+  ErrorCode error_code = ErrorCode::internal;
+};
+
+/// What an engine has done so far.
+struct EngineCounters {
+  std::uint64_t n_steps = 0;
+  std::uint64_t n_rows = 0;       ///< tokens evaluated
+  std::uint64_t n_preempted = 0;  ///< times that a sequence gave its state up because memory was short
 };
 
 /// Many sequences over one model: every step runs prompt chunks and single tokens of all of them in one forward pass.
@@ -128,7 +138,7 @@ class LLM_API Engine {
   void cancel(Ticket ticket);
   /// Runs one step. False: nothing to do.
   bool step();
-  /// Requests waiting or running.
+  /// Requests waiting or running. Whoever submits keeps it small: the queue has no limit of its own.
   std::size_t n_pending() const;
 
   /// Runs one request to its end.
@@ -142,6 +152,8 @@ class LLM_API Engine {
   MemoryPlan memory() const;
   /// Empty unless EngineOptions::profile.
   StepProfile profile() const;
+  /// By the thread that calls step().
+  EngineCounters counters() const;
 
   struct Impl;
   Impl& impl() { return *impl_; }

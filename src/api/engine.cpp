@@ -186,6 +186,10 @@ EmbedResult Engine::embed(const std::vector<TokenId>& ids, const EmbedOptions& o
 const EngineOptions& Engine::options() const {
   return impl_->run.engine;
 }
+EngineCounters Engine::counters() const {
+  const engine::EngineCore::Counters& c = impl_->core.counters();
+  return {.n_steps = c.n_steps, .n_rows = c.n_rows, .n_preempted = c.n_preempted};
+}
 MemoryPlan Engine::memory() const {
   return impl_->run.memory;
 }

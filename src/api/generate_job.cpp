@@ -127,8 +127,9 @@ void GenerateJob::give(TokenId id, std::string_view text) {
   if (!request_.on_token(token_)) end(FinishReason::cancelled);
 }
 
-// Takes a token into the answer; n_ids: ids of the sequence with it. False: the answer has ended.
-bool GenerateJob::accept(TokenId id, std::int64_t n_ids) {
+// Takes a token into the answer; n_ids: ids of the sequence with it; `completes`: the constraint lets nothing follow.
+// False: the answer has ended.
+bool GenerateJob::accept(TokenId id, std::int64_t n_ids, bool completes) {
   token_text_.clear();
   const bool ends = !request_.ignore_eos || constraint_.has_value();
   if (ends && model_->tokens->is_end_of_generation(id)) {
@@ -157,7 +158,7 @@ bool GenerateJob::accept(TokenId id, std::int64_t n_ids) {
     result_.stop_text = *stops_.found();
     end(FinishReason::stop);
   }
-  if (constraint_ && !has_forced() && constraint_->must_end()) {
+  if (completes) {
     token_text_.clear();
     flush_text();
     if (!ended_ && !token_text_.empty()) give(id, token_text_);
@@ -194,7 +195,34 @@ void GenerateJob::use_forced(std::vector<TokenId>& ids) {
   }
   while (has_forced() && !ended_) {
     ids.push_back(forced_[n_forced_used_++]);
-    accept(ids.back(), static_cast<std::int64_t>(ids.size()));
+    accept(ids.back(), static_cast<std::int64_t>(ids.size()), is_complete());
+  }
+}
+
+void GenerateJob::prepare(const engine::StepOutputs& outputs, const std::vector<TokenId>& ids, std::int64_t) {
+  n_choices_ = 0;
+  choice_error_ = nullptr;
+  try {
+    for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
+      const auto position = static_cast<std::size_t>(outputs.position + i + 1);  // of the token to choose
+      const std::span<float> logits = outputs.row(i);
+      if (choices_.size() <= n_choices_) choices_.emplace_back();
+      Choice& choice = choices_[n_choices_];
+      // Sampling changes the logits, so what is told about them comes from a copy.
+      std::optional<sampling::LogProbs> logprobs;
+      if (request_.n_logprobs > 0) {
+        raw_.assign(logits.begin(), logits.end());
+        logprobs.emplace(raw_);
+        logprobs->top(static_cast<std::size_t>(request_.n_logprobs), choice.top);
+      }
+      choice.token = choose(logits, std::span(ids).first(position));
+      choice.completes = is_complete();
+      if (logprobs) choice.logprob = logprobs->of(choice.token);
+      ++n_choices_;
+      if (position >= ids.size() || ids[position] != choice.token) break;
+    }
+  } catch (...) {
+    choice_error_ = std::current_exception();
   }
 }
 
@@ -209,21 +237,18 @@ engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::ve
     std::int64_t n_known = 0;  // ids that are certain
     for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
       const std::int64_t position = outputs.position + i + 1;  // of the token to choose
-      const std::span<float> logits = outputs.row(i);
-      // Sampling changes the logits, so what is told about them comes from a copy.
-      std::optional<sampling::LogProbs> logprobs;
+      if (static_cast<std::size_t>(i) >= n_choices_) std::rethrow_exception(choice_error_);
+      Choice& choice = choices_[static_cast<std::size_t>(i)];
+      const TokenId token = choice.token;
       if (request_.n_logprobs > 0) {
-        raw_.assign(logits.begin(), logits.end());
-        logprobs.emplace(raw_);
-        logprobs->top(static_cast<std::size_t>(request_.n_logprobs), token_.top);
+        token_.logprob = choice.logprob;
+        token_.top.swap(choice.top);
       }
-      const TokenId token = choose(logits, std::span(ids).first(static_cast<std::size_t>(position)));
-      if (logprobs) token_.logprob = logprobs->of(token);
       const auto at = static_cast<std::size_t>(position);
       const bool is_guessed = at < ids.size() && ids[at] == token;
       n_right += is_guessed ? 1 : 0;
       const std::size_t n_before = result_.ids.size();
-      const bool goes_on = accept(token, position + 1);
+      const bool goes_on = accept(token, position + 1, choice.completes);
       const bool is_part = result_.ids.size() > n_before;  // an end token is not
       n_known = position + (is_part ? 1 : 0);
       if (goes_on && is_guessed) continue;
@@ -265,7 +290,9 @@ void GenerateJob::add_guesses(std::int64_t n_guessed, std::int64_t n_right, std:
 }
 
 void GenerateJob::fail(const std::exception_ptr& error) {
-  result_.error = message_of(error);
+  const Error found = error_of(error);
+  result_.error = found.message();
+  result_.error_code = found.code();
   end(FinishReason::error);
 }
 

@@ -28,6 +28,8 @@ class GenerateJob : public Job {
   void cancel() override;
   void deliver() override;
 
+  std::int64_t n_parts(const engine::StepOutputs&) override { return 1; }
+  void prepare(const engine::StepOutputs& outputs, const std::vector<TokenId>& ids, std::int64_t part) override;
   engine::Advance advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) override;
   void fail(const std::exception_ptr& error) override;
   void began(std::int64_t n_cached) override;
@@ -41,9 +43,10 @@ class GenerateJob : public Job {
   void end_empty() { end(FinishReason::length); }
 
  private:
-  bool accept(TokenId id, std::int64_t n_ids);
+  bool accept(TokenId id, std::int64_t n_ids, bool completes);
   TokenId choose(std::span<float> logits, std::span<const TokenId> history);
   bool has_forced() const { return n_forced_used_ < forced_.size(); }
+  bool is_complete() const { return constraint_ && !has_forced() && constraint_->must_end(); }
   void use_forced(std::vector<TokenId>& ids);
   void add_guesses(std::int64_t n_guessed, std::int64_t n_right, std::vector<TokenId>& ids, engine::Advance& next);
   void give(TokenId id, std::string_view text);
@@ -68,7 +71,17 @@ class GenerateJob : public Job {
   GeneratedToken token_;    // the one at hand
   std::string token_text_;  // its text
   std::vector<TokenId> guesses_;
-  std::vector<float> raw_;  // [n_vocab], if log-probabilities are asked for
+  // What prepare() chose for the rows of a step, up to the first that no guess continues.
+  struct Choice {
+    TokenId token = 0;
+    bool completes = false;  // nothing can follow it
+    float logprob = 0;
+    std::vector<TokenLogprob> top = {};
+  };
+  std::vector<Choice> choices_;
+  std::size_t n_choices_ = 0;
+  std::exception_ptr choice_error_;  // why there is none for the next row
+  std::vector<float> raw_;           // [n_vocab], if log-probabilities are asked for
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_, first_output_;
   bool has_output_ = false;

@@ -27,14 +27,16 @@ class Job : public engine::SequenceClient {
   bool ended_ = false;
 };
 
-// One line for a result.
-inline std::string message_of(const std::exception_ptr& error) {
+// One line for a result, and its kind.
+inline Error error_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return e;
   } catch (const std::exception& e) {
-    return e.what();
+    return {ErrorCode::internal, e.what()};
   } catch (...) {
-    return "an unknown exception";
+    return {ErrorCode::internal, "an unknown exception"};
   }
 }
 

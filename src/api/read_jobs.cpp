@@ -52,13 +52,22 @@ engine::SequenceOptions ScoreJob::sequence() {
           .outputs_from = static_cast<std::int64_t>(first_) - 1};
 }
 
+std::int64_t ScoreJob::n_parts(const engine::StepOutputs& outputs) {
+  scores_.resize(static_cast<std::size_t>(outputs.n_rows));
+  return outputs.n_rows;
+}
+
+void ScoreJob::prepare(const engine::StepOutputs& outputs, const std::vector<TokenId>&, std::int64_t part) {
+  const TokenId id = ids_[static_cast<std::size_t>(outputs.position + part + 1)];
+  const sampling::LogProbs logprobs(outputs.row(part));
+  scores_[static_cast<std::size_t>(part)] = {.logprob = logprobs.of(id), .greedy = logprobs.best() == id};
+}
+
 engine::Advance ScoreJob::advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) {
-  for (std::int64_t i = 0; i < outputs.n_rows; ++i) {
-    const TokenId id = ids_[static_cast<std::size_t>(outputs.position + i + 1)];
-    const sampling::LogProbs logprobs(outputs.row(i));
-    result_.logprobs.push_back(logprobs.of(id));
-    result_.greedy.push_back(logprobs.best() == id);
-    result_.sum += static_cast<double>(result_.logprobs.back());
+  for (const Score& score : scores_) {
+    result_.logprobs.push_back(score.logprob);
+    result_.greedy.push_back(score.greedy);
+    result_.sum += static_cast<double>(score.logprob);
   }
   const std::int64_t n_done = outputs.position + outputs.n_rows;
   ended_ = n_done == static_cast<std::int64_t>(ids.size());
@@ -66,12 +75,15 @@ engine::Advance ScoreJob::advance(const engine::StepOutputs& outputs, std::vecto
 }
 
 void ScoreJob::fail(const std::exception_ptr& error) {
-  result_.error = message_of(error);
+  const Error found = error_of(error);
+  result_.error = found.message();
+  result_.error_code = found.code();
   ended_ = true;
 }
 
 void ScoreJob::cancel() {
   result_.error = "cancelled";
+  result_.error_code = ErrorCode::cancelled;
   ended_ = true;
 }
 
@@ -151,12 +163,15 @@ void EmbedJob::finish() {
 }
 
 void EmbedJob::fail(const std::exception_ptr& error) {
-  result_.error = message_of(error);
+  const Error found = error_of(error);
+  result_.error = found.message();
+  result_.error_code = found.code();
   ended_ = true;
 }
 
 void EmbedJob::cancel() {
   result_.error = "cancelled";
+  result_.error_code = ErrorCode::cancelled;
   ended_ = true;
 }
 

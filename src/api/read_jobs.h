@@ -20,6 +20,8 @@ class ScoreJob : public Job {
   engine::SequenceOptions sequence() override;
   void cancel() override;
   void deliver() override;
+  std::int64_t n_parts(const engine::StepOutputs& outputs) override;
+  void prepare(const engine::StepOutputs& outputs, const std::vector<TokenId>& ids, std::int64_t part) override;
   engine::Advance advance(const engine::StepOutputs& outputs, std::vector<TokenId>& ids) override;
   void fail(const std::exception_ptr& error) override;
   void began(std::int64_t) override {}
@@ -31,6 +33,11 @@ class ScoreJob : public Job {
   std::size_t first_;         // the first of them that is scored
   std::function<void(ScoreResult)> done_;
   ScoreResult result_;
+  struct Score {
+    float logprob;
+    bool greedy;
+  };
+  std::vector<Score> scores_;  // of one step's rows
 };
 
 // Hidden states pooled to a vector.

@@ -10,6 +10,14 @@
 
 namespace llm::engine {
 
+namespace {
+
+constexpr std::size_t max_checkpoints = 8;  // of a sequence
+// Waiting for an older sequence to compute a common beginning pays from so many ids on.
+constexpr std::int64_t least_shared = 16;
+
+}  // namespace
+
 struct EngineCore::Sequence {
   Sequence(StatePool& pool, Id id_, SequenceOptions&& o, SequenceClient& c)
       : id(id_),
@@ -25,9 +33,12 @@ struct EngineCore::Sequence {
         whole(o.whole),
         held(o.held) {
     ids.reserve(static_cast<std::size_t>(max_ids));
+    checkpoints.reserve(max_checkpoints);
   }
 
   std::int64_t n_ids() const { return static_cast<std::int64_t>(ids.size()); }
+  // The first id whose results are wanted has to be evaluated; what lies before may be taken over.
+  std::int64_t n_shareable() const { return std::min(outputs_from, n_ids() - 1); }
   bool needs_source() const { return !source.empty() && !source_done; }
 
   Id id;
@@ -39,7 +50,7 @@ struct EngineCore::Sequence {
   std::int64_t n_prompt;  // ids that may be shared with others while they are evaluated
   std::int64_t outputs_from;
   std::int64_t n_guesses = 0;
-  std::int64_t checkpoints[2] = {0, 0};  // positions at which recurrent state is to be remembered
+  std::vector<std::int64_t> checkpoints;  // ascending positions at which the state is to be remembered
   OutputKind kind;
   bool whole, held;
   bool running = false, source_done = false, finished = false, has_begun = false;
@@ -50,23 +61,25 @@ class EngineCore::Memory : public StepMemory {
  public:
   explicit Memory(EngineCore& core) : core_(core) {}
 
-  std::int64_t admit(std::size_t index) override {
+  bool admit(std::size_t index, SequenceView& view) override {
     Sequence& sequence = *core_.sequences_[index];
     std::int64_t n_cached = core_.sharing_ ? resume(sequence) : 0;
     if (!has_room(sequence, n_cached)) {
       // What it took over also takes room.
       sequence.state.clear();
       n_cached = 0;
-      if (!has_room(sequence, 0)) return -1;
+      if (!has_room(sequence, 0)) return false;
     }
     const auto n_source = static_cast<std::int64_t>(sequence.source.size());
-    if (n_source > 0 && !sequence.state.reserve_source(n_source)) return -1;
+    if (n_source > 0 && !sequence.state.reserve_source(n_source)) return false;
     sequence.running = true;
     if (!sequence.has_begun) {
       sequence.has_begun = true;
       sequence.client->began(n_cached);
     }
-    return n_cached;
+    view.n_done = n_cached;
+    view.stop_at = core_.stop_at(sequence, n_cached);
+    return true;
   }
 
   bool reserve(std::size_t index, std::int64_t n_rows) override {
@@ -107,16 +120,15 @@ class EngineCore::Memory : public StepMemory {
   }
 
   std::int64_t resume(Sequence& sequence) {
-    // The first id whose results are wanted has to be evaluated.
-    const std::int64_t limit = std::min(sequence.outputs_from, sequence.n_ids() - 1);
+    const std::int64_t limit = sequence.n_shareable();
     if (limit <= 0) return 0;
     const std::span<const TokenId> ids = std::span(sequence.ids).first(static_cast<std::size_t>(limit));
-    if (!core_.recurrent_) return core_.tree_.resume(ids, sequence.state);
-    const std::int64_t block = core_.pool_.block_tokens();
-    const PrefixTree::Match match = core_.tree_.find(ids);
-    // Where others branch off, and before the end of the prompt: there a record will serve the next ones.
-    sequence.checkpoints[0] = match.n_same_ids / block * block;
-    sequence.checkpoints[1] = limit / block * block;
+    if (core_.recurrent_) {
+      // Where others branch off, and before the end of the prompt: there a record will serve the next ones.
+      const std::int64_t block = core_.pool_.block_tokens();
+      core_.mark_checkpoint(sequence, core_.tree_.find(ids).n_same_ids);
+      core_.mark_checkpoint(sequence, limit / block * block);
+    }
     return core_.tree_.resume(ids, sequence.state);
   }
 
@@ -140,6 +152,13 @@ EngineCore::EngineCore(StepRunner& runner, CoreOptions options)
   token_types_.reserve(max_rows);
   output_rows_.reserve(max_rows);
   slices_.reserve(max_sequences);
+  first_output_.reserve(max_sequences);
+  tasks_.reserve(static_cast<std::size_t>(options_.limits.max_outputs) + max_sequences);
+  plan_.on_outputs = [this](std::int64_t i) {
+    const Task& task = tasks_[static_cast<std::size_t>(i)];
+    const Sequence& s = *sequences_[choice_.slices[task.slice].index];
+    s.client->prepare(outputs_of(task.slice), s.ids, task.part);
+  };
   choice_.slices.reserve(max_sequences);
   views_.reserve(max_sequences * 4);
   logits_ = Arena(static_cast<std::size_t>(options_.limits.max_outputs * options_.n_vocab) * sizeof(float));
@@ -220,16 +239,49 @@ void EngineCore::truncate(Id id, std::int64_t n) {
 void EngineCore::adopt_longer_prefixes() {
   if (!sharing_) return;
   for (const std::unique_ptr<Sequence>& s : sequences_) {
-    const std::int64_t limit = std::min(s->outputs_from, s->n_ids() - 1);
+    const std::int64_t limit = s->n_shareable();
     if (!s->running || limit - s->state.size() < pool_.block_tokens()) continue;
     const std::span<const TokenId> ids = std::span(s->ids).first(static_cast<std::size_t>(limit));
     if (tree_.find(ids).n >= s->state.size() + pool_.block_tokens()) tree_.resume(ids, s->state);
   }
 }
 
+void EngineCore::mark_checkpoint(Sequence& s, std::int64_t position) {
+  if (position <= 0 || s.checkpoints.size() == max_checkpoints) return;
+  const auto at = std::lower_bound(s.checkpoints.begin(), s.checkpoints.end(), position);
+  if (at == s.checkpoints.end() || *at != position) s.checkpoints.insert(at, position);
+}
+
+// Where a step that begins at n_done has to end, so that the record of that position can be kept; 0: anywhere.
+std::int64_t EngineCore::stop_at(const Sequence& s, std::int64_t n_done) const {
+  const auto next = std::upper_bound(s.checkpoints.begin(), s.checkpoints.end(), n_done);
+  return recurrent_ && next != s.checkpoints.end() ? *next : 0;
+}
+
+// Whether an older sequence is about to compute ids that this one begins with too: then it is taken in when they are
+// there. The older one leaves its state where the two part.
+bool EngineCore::waits_for_older(std::size_t index) {
+  const Sequence& s = *sequences_[index];
+  if (!sharing_ || s.running || s.n_shareable() < least_shared) return false;
+  const auto begin = s.ids.begin(), end = begin + s.n_shareable();
+  for (std::size_t i = 0; i < index; ++i) {
+    Sequence& older = *sequences_[i];
+    if (older.finished || older.n_shareable() <= older.state.size()) continue;
+    const auto older_end = older.ids.begin() + older.n_shareable();
+    const std::int64_t n_same = std::mismatch(begin, end, older.ids.begin(), older_end).first - begin;
+    if (n_same < least_shared || n_same <= older.state.size()) continue;
+    const std::span<const TokenId> same = std::span(s.ids).first(static_cast<std::size_t>(n_same));
+    if (tree_.find(same).n + least_shared > n_same) continue;
+    mark_checkpoint(older, n_same);
+    return true;
+  }
+  return false;
+}
+
 void EngineCore::build_views() {
   views_.clear();
-  for (const std::unique_ptr<Sequence>& s : sequences_) {
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    const std::unique_ptr<Sequence>& s = sequences_[i];
     SequenceView view{.n_ids = s->n_ids(),
                       .n_done = s->state.size(),
                       .n_guesses = s->n_guesses,
@@ -238,11 +290,13 @@ void EngineCore::build_views() {
                       .running = s->running,
                       .needs_source = s->needs_source(),
                       .n_source = static_cast<std::int64_t>(s->source.size()),
-                      .whole = s->whole};
-    for (const std::int64_t position : s->checkpoints) {
-      if (position > view.n_done && (view.stop_at == 0 || position < view.stop_at)) view.stop_at = position;
-    }
+                      .whole = s->whole,
+                      .waits = waits_for_older(i)};
     views_.push_back(view);
+  }
+  // Only now every checkpoint is known.
+  for (std::size_t i = 0; recurrent_ && i < sequences_.size(); ++i) {
+    views_[i].stop_at = stop_at(*sequences_[i], views_[i].n_done);
   }
 }
 
@@ -251,7 +305,9 @@ void EngineCore::build_plan() {
   token_types_.clear();
   output_rows_.clear();
   slices_.clear();
+  first_output_.clear();
   for (const StepSlice& slice : choice_.slices) {
+    first_output_.push_back(static_cast<std::int64_t>(output_rows_.size()));
     const Sequence& s = *sequences_[slice.index];
     const auto row_begin = static_cast<std::int64_t>(tokens_.size());
     const std::vector<TokenId>& ids = choice_.encode ? s.source : s.ids;
@@ -282,6 +338,28 @@ void EngineCore::build_plan() {
   plan_.logits = has_outputs && choice_.kind == OutputKind::logits ? logits_.at<float>(0) : nullptr;
   plan_.last_hidden = has_outputs && choice_.kind == OutputKind::hidden ? hidden_.at<float>(0) : nullptr;
   plan_.on_hidden = on_hidden;
+  build_tasks();
+}
+
+StepOutputs EngineCore::outputs_of(std::size_t slice) const {
+  const StepSlice& chosen = choice_.slices[slice];
+  const bool logits = choice_.kind == OutputKind::logits;
+  const std::int64_t width = logits ? options_.n_vocab : options_.n_embd;
+  float* data = logits ? plan_.logits : plan_.last_hidden;
+  return {.position = slices_[slice].position + chosen.n_rows - chosen.n_outputs,
+          .n_rows = chosen.n_outputs,
+          .width = width,
+          .data = data == nullptr ? nullptr : data + first_output_[slice] * width};
+}
+
+void EngineCore::build_tasks() {
+  tasks_.clear();
+  for (std::size_t i = 0; i < choice_.slices.size(); ++i) {
+    if (choice_.slices[i].n_outputs == 0) continue;
+    const std::int64_t n_parts = sequences_[choice_.slices[i].index]->client->n_parts(outputs_of(i));
+    for (std::int64_t part = 0; part < n_parts; ++part) tasks_.push_back({.slice = i, .part = part});
+  }
+  plan_.n_output_tasks = static_cast<std::int64_t>(tasks_.size());
 }
 
 bool EngineCore::step() {
@@ -314,23 +392,15 @@ void EngineCore::commit_step() {
     for (const StepSlice& slice : choice_.slices) sequences_[slice.index]->source_done = true;
     return;
   }
-  const std::int64_t width = choice_.kind == OutputKind::logits ? options_.n_vocab : options_.n_embd;
-  float* outputs = choice_.kind == OutputKind::logits ? plan_.logits : plan_.last_hidden;
-  for (const StepSlice& slice : choice_.slices) {
-    commit(*sequences_[slice.index], slice, outputs);
-    if (outputs != nullptr) outputs += slice.n_outputs * width;
-  }
+  for (std::size_t i = 0; i < choice_.slices.size(); ++i) commit(*sequences_[choice_.slices[i].index], i);
 }
 
-void EngineCore::commit(Sequence& s, const StepSlice& slice, float* outputs) {
+void EngineCore::commit(Sequence& s, std::size_t index) {
+  const StepSlice& slice = choice_.slices[index];
   const std::int64_t n_before = s.state.size(), n_evaluated = n_before + slice.n_rows;
   Advance next{.n_valid = n_evaluated, .outputs_from = s.outputs_from, .n_guesses = s.n_guesses};
   if (slice.n_outputs > 0) {
-    next = s.client->advance({.position = n_evaluated - slice.n_outputs,
-                              .n_rows = slice.n_outputs,
-                              .width = s.kind == OutputKind::logits ? options_.n_vocab : options_.n_embd,
-                              .data = outputs},
-                             s.ids);
+    next = s.client->advance(outputs_of(index), s.ids);
   }
   s.outputs_from = next.outputs_from;
   s.n_guesses = next.n_guesses;
@@ -341,22 +411,25 @@ void EngineCore::commit(Sequence& s, const StepSlice& slice, float* outputs) {
     s.running = false;
   }
   s.state.unreserve();
-  remember_prompt(s);
+  remember_prompt(s, n_before);
   s.state.drop_passed();
 }
 
-void EngineCore::remember_prompt(Sequence& s) {
+void EngineCore::remember_prompt(Sequence& s, std::int64_t n_before) {
   if (!sharing_) return;
   const std::int64_t n = s.state.size(), block = pool_.block_tokens();
+  const auto passed = std::upper_bound(s.checkpoints.begin(), s.checkpoints.end(), n_before);
+  const bool at_checkpoint = n > 0 && passed != s.checkpoints.end() && *passed <= n;
   if (recurrent_) {
-    if (n != s.checkpoints[0] && n != s.checkpoints[1]) return;
-    if (n == 0) return;
+    if (!at_checkpoint || *passed != n) return;
     tree_.make_room(state_bytes(pool_, n, n, 0, 0));
     tree_.insert(std::span(s.ids).first(static_cast<std::size_t>(n)), s.state, true);
     return;
   }
-  if (n > s.n_prompt || n < block) return;
-  tree_.insert(std::span(s.ids).first(static_cast<std::size_t>(n / block * block)), s.state, false);
+  if (n > s.n_prompt) return;
+  // Whole blocks, and the one that is being filled if somebody waits for it.
+  const std::int64_t n_kept = at_checkpoint ? n : n / block * block;
+  if (n_kept > 0) tree_.insert(std::span(s.ids).first(static_cast<std::size_t>(n_kept)), s.state, false);
 }
 
 void EngineCore::remember_all(Sequence& s, bool checkpoint) {

@@ -21,8 +21,8 @@ namespace llm::engine {
 class StepRunner {
  public:
   virtual ~StepRunner() = default;
-  // Writes state and results of one step. If it throws, state of rows that were known before is as it was, except the
-  // records of recurrent groups.
+  // Writes state and results of one step and runs its tasks on them. If it throws, state of rows that were known before
+  // is as it was, except the records of recurrent groups.
   virtual void run(const model::StepPlan& plan) = 0;
 };
 
@@ -61,6 +61,10 @@ struct Advance {
 class SequenceClient {
  public:
   virtual ~SequenceClient() = default;
+  // Into how many parts the work on a step's results falls that concerns this client alone; prepare() does it.
+  virtual std::int64_t n_parts(const StepOutputs& /*outputs*/) { return 0; }
+  // One part, before advance(): called from any thread of the step, parts and clients side by side. Must not throw.
+  virtual void prepare(const StepOutputs& /*outputs*/, const std::vector<TokenId>& /*ids*/, std::int64_t /*part*/) {}
   // Sees results, drops guesses from the end of `ids` that proved wrong, and appends what follows. Must not throw.
   virtual Advance advance(const StepOutputs& outputs, std::vector<TokenId>& ids) = 0;
   // The sequence is gone: a step failed, or it does not fit into the pool.
@@ -128,11 +132,16 @@ class EngineCore {
 
   Sequence& find(Id id) const;
   void adopt_longer_prefixes();
+  bool waits_for_older(std::size_t index);
+  void mark_checkpoint(Sequence& sequence, std::int64_t position);
+  std::int64_t stop_at(const Sequence& sequence, std::int64_t n_done) const;
   void build_views();
   void build_plan();
+  void build_tasks();
+  StepOutputs outputs_of(std::size_t slice) const;
   void commit_step();
-  void commit(Sequence& sequence, const StepSlice& slice, float* outputs);
-  void remember_prompt(Sequence& sequence);
+  void commit(Sequence& sequence, std::size_t slice);
+  void remember_prompt(Sequence& sequence, std::int64_t n_before);
   void remember_all(Sequence& sequence, bool checkpoint);
   void fail(Sequence& sequence, const std::exception_ptr& error);
   void fail_step(const std::exception_ptr& error);
@@ -152,6 +161,12 @@ class EngineCore {
   StepChoice choice_;
   std::vector<std::int32_t> tokens_, token_types_, output_rows_;
   std::vector<model::SequenceSlice> slices_;
+  std::vector<std::int64_t> first_output_;  // [slice] its first row of the step's results
+  struct Task {
+    std::size_t slice;
+    std::int64_t part;
+  };
+  std::vector<Task> tasks_;
   Arena logits_;  // [max_outputs, n_vocab]
   Arena hidden_;  // [max_rows, n_embd]
   model::StepPlan plan_;

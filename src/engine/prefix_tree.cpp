@@ -46,8 +46,7 @@ PrefixTree::Path PrefixTree::follow(std::span<const TokenId> ids) const {
     if (after != at->children.begin()) consider(std::prev(after)->get());
     if (best == nullptr) break;
     path.nodes.push_back(best);
-    path.n_last = static_cast<std::int64_t>(n_best);
-    path.length += path.n_last;
+    path.length += static_cast<std::int64_t>(n_best);
     if (n_best < block) break;
     ids = ids.subspan(n_best);
     at = best;
@@ -62,36 +61,64 @@ bool PrefixTree::has_records(const Node& node) const {
   return true;
 }
 
-// The longest prefix of the path from which a sequence can go on.
-std::int64_t PrefixTree::resumable(const Path& path) const {
+// The longest leaf that ends with a checkpoint before it fills its block, along ids; null: none.
+PrefixTree::Node* PrefixTree::checkpoint_leaf(const Node& parent, std::span<const TokenId> ids) const {
+  for (std::size_t n = ids.size(); n > 0; --n) {
+    const auto leaf = parent.children.find(ids.first(n));
+    if (leaf != parent.children.end() && has_records(**leaf)) return leaf->get();
+  }
+  return nullptr;
+}
+
+// Of the blocks that positions after the path look back to, the index of the last one that is not there; -1: all are.
+std::int64_t PrefixTree::last_missing(const Path& path) const {
   const std::int64_t block = pool_->block_tokens();
-  std::int64_t n = path.length;
-  while (n > 0) {
-    const auto last = static_cast<std::size_t>((n - 1) / block);
-    const std::int64_t n_in_last = n - static_cast<std::int64_t>(last) * block;
+  std::int64_t missing = -1;
+  for (std::size_t g = 0; g < pool_->groups().size(); ++g) {
+    const StateGroup& group = pool_->groups()[g];
+    if (group.kind != StateKind::per_token) continue;
+    const std::int64_t first = group.window > 0 ? std::max<std::int64_t>(0, path.length - group.window) / block : 0;
+    for (auto i = static_cast<std::int64_t>(path.nodes.size()) - 1; i >= first && i > missing; --i) {
+      if (path.nodes[static_cast<std::size_t>(i)]->blocks[g] == nullptr) missing = i;
+    }
+  }
+  return missing;
+}
+
+// Shortens the path to the longest prefix from which a sequence can go on.
+void PrefixTree::cut_to_resumable(Path& path, std::span<const TokenId> ids) const {
+  const std::int64_t block = pool_->block_tokens();
+  while (path.length > 0) {
+    Node*& last = path.nodes.back();
+    const std::int64_t begin = static_cast<std::int64_t>(path.nodes.size() - 1) * block;
+    std::int64_t shorter = begin;
     // A checkpoint stands at the end of its node.
-    bool fits = !recurrent_ || (n_in_last == static_cast<std::int64_t>(path.nodes[last]->ids.size()) &&
-                                has_records(*path.nodes[last]));
-    std::int64_t next = static_cast<std::int64_t>(last) * block;
-    for (std::size_t g = 0; fits && g < pool_->groups().size(); ++g) {
-      const StateGroup& group = pool_->groups()[g];
-      if (group.kind != StateKind::per_token) continue;
-      const std::int64_t first = group.window > 0 ? std::max<std::int64_t>(0, n - group.window) / block : 0;
-      for (std::int64_t i = static_cast<std::int64_t>(last); fits && i >= first; --i) {
-        fits = path.nodes[static_cast<std::size_t>(i)]->blocks[g] != nullptr;
-        // Any prefix that ends after this block and looks back so far needs it as well.
-        if (!fits) next = std::min(next, i * block);
+    const bool at_record = path.length - begin == static_cast<std::int64_t>(last->ids.size()) && has_records(*last);
+    if (!recurrent_ || at_record) {
+      const std::int64_t missing = last_missing(path);
+      if (missing < 0) return;
+      // Any prefix that ends after this block and looks back so far needs it as well.
+      shorter = std::min(begin, missing * block);
+    }
+    if (recurrent_) {
+      const Node& parent = path.nodes.size() == 1 ? root_ : *path.nodes[path.nodes.size() - 2];
+      const auto n_in_last = static_cast<std::size_t>(path.length - begin - (at_record ? 1 : 0));
+      if (Node* leaf = checkpoint_leaf(parent, ids.subspan(static_cast<std::size_t>(begin), n_in_last))) {
+        last = leaf;
+        path.length = begin + static_cast<std::int64_t>(leaf->ids.size());
+        continue;
       }
     }
-    if (fits) return n;
-    n = next;
+    path.length = shorter;
+    path.nodes.resize(static_cast<std::size_t>(shorter / block));
   }
-  return 0;
 }
 
 PrefixTree::Match PrefixTree::find(std::span<const TokenId> ids) const {
-  const Path path = follow(ids);
-  return {.n = resumable(path), .n_same_ids = path.length};
+  Path path = follow(ids);
+  const std::int64_t n_same = path.length;
+  cut_to_resumable(path, ids);
+  return {.n = path.length, .n_same_ids = n_same};
 }
 
 void PrefixTree::touch(const Path& path) {
@@ -101,15 +128,15 @@ void PrefixTree::touch(const Path& path) {
 }
 
 std::int64_t PrefixTree::resume(std::span<const TokenId> ids, SequenceState& state) {
-  const Path path = follow(ids);
-  const std::int64_t n = resumable(path);
+  Path path = follow(ids);
+  cut_to_resumable(path, ids);
+  const std::int64_t n = path.length;
   if (n == 0) {
     state.clear();
     return 0;
   }
   touch(path);
   const std::int64_t block = pool_->block_tokens();
-  const auto last = static_cast<std::size_t>((n - 1) / block);
   const bool fits = state.assemble(
       n,
       [&](int g, std::size_t i) -> std::byte* {
@@ -117,7 +144,7 @@ std::int64_t PrefixTree::resume(std::span<const TokenId> ids, SequenceState& sta
         const std::int64_t first = group.window > 0 ? std::max<std::int64_t>(0, n - group.window) / block : 0;
         return static_cast<std::int64_t>(i) < first ? nullptr : path.nodes[i]->blocks[static_cast<std::size_t>(g)];
       },
-      [&](int g) { return path.nodes[last]->blocks[static_cast<std::size_t>(g)]; });
+      [&](int g) { return path.nodes.back()->blocks[static_cast<std::size_t>(g)]; });
   if (!fits) {
     state.clear();
     return 0;

@@ -27,6 +27,7 @@ class PrefixTree {
   PrefixTree& operator=(const PrefixTree&) = delete;
   ~PrefixTree() { clear(); }
 
+  // n <= n_same_ids.
   struct Match {
     std::int64_t n = 0;           // positions that can be taken over
     std::int64_t n_same_ids = 0;  // positions whose ids are in the tree, resumable or not
@@ -69,15 +70,16 @@ class PrefixTree {
     std::list<Node*>::iterator place;  // in lru_
   };
 
-  // Nodes along ids, and how many ids of the last one match.
+  // Nodes along ids, the last of which may match in part, and how many ids match.
   struct Path {
     std::vector<Node*> nodes;
-    std::int64_t n_last = 0;
     std::int64_t length = 0;
   };
   Path follow(std::span<const TokenId> ids) const;
-  std::int64_t resumable(const Path& path) const;
+  void cut_to_resumable(Path& path, std::span<const TokenId> ids) const;
+  std::int64_t last_missing(const Path& path) const;
   bool has_records(const Node& node) const;
+  Node* checkpoint_leaf(const Node& parent, std::span<const TokenId> ids) const;
   void touch(const Path& path);
   void remove(Node* leaf);
   bool frees_memory(const Node& node) const;

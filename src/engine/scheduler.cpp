@@ -34,7 +34,7 @@ class Planner {
       if (is_step_of(views_[i]) && !is_generating(views_[i]) && !is_chosen(i)) add(i, outputs_left_);
     }
     for (std::size_t i = 0; i < views_.size() && rows_left_ > 0 && n_running_ < limits_.max_sequences; ++i) {
-      if (views_[i].running || views_[i].n_pending() == 0) continue;
+      if (views_[i].running || views_[i].n_pending() == 0 || views_[i].waits) continue;
       if (views_[i].kind != choice_.kind || views_[i].needs_source || was_preempted(i)) break;
       if (outputs_left_ <= 0 && views_[i].outputs_from < views_[i].n_ids) break;
       if (!admit(i)) break;
@@ -86,13 +86,11 @@ class Planner {
   }
 
   bool admit(std::size_t index) {
-    const std::int64_t n_done = memory_.admit(index);
-    if (n_done < 0) {
+    if (!memory_.admit(index, views_[index])) {
       if (n_running_ == 0) memory_.refuse(index);
       return false;
     }
     views_[index].running = true;
-    views_[index].n_done = n_done;
     ++n_running_;
     return true;
   }

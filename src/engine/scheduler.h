@@ -23,6 +23,7 @@ struct SequenceView {
   bool needs_source = false;  // the encoder has to run first
   std::int64_t n_source = 0;
   bool whole = false;  // all ids in one step
+  bool waits = false;  // is not taken in yet: an older sequence is computing what it needs as well
 
   std::int64_t n_pending() const { return n_ids - n_done; }
 };
@@ -38,8 +39,9 @@ struct StepLimits {
 class StepMemory {
  public:
   virtual ~StepMemory() = default;
-  // Takes a waiting sequence in: finds what is remembered of its ids. Gives n_done, or -1: it does not fit now.
-  virtual std::int64_t admit(std::size_t index) = 0;
+  // Takes a waiting sequence in: finds what is remembered of its ids and sets n_done and stop_at. False: it does not
+  // fit now.
+  virtual bool admit(std::size_t index, SequenceView& view) = 0;
   // Room for the next n rows of a running sequence.
   virtual bool reserve(std::size_t index, std::int64_t n_rows) = 0;
   virtual void unreserve(std::size_t index) = 0;

@@ -154,6 +154,10 @@ class Executor::Impl {
         const OutputBuffers out = output_buffers(rest, w_.spec, n_out);
         run_output(c, stack, w_.head, w_.spec.head, buffers.x, plan.output_rows, last_hidden, logits, out);
       }
+      if (want_output && plan.n_output_tasks > 0) {
+        worker.sync();
+        for (std::int64_t i = worker.take(); i < plan.n_output_tasks; i = worker.take()) plan.on_outputs(i);
+      }
       if (encode) {
         if (stack.final_norm) ops::norm(c, buffers.x, *stack.final_norm, buffers.x);
         mine.source_pass = true;

@@ -51,6 +51,10 @@ struct StepPlan {
   std::span<const std::int32_t> output_rows;  // rows whose results are wanted, ascending
   float* logits = nullptr;                    // [output_rows, n_vocab] or null
   float* last_hidden = nullptr;               // [output_rows, n_embd] after the final norm, or null
+  // What the threads of the step do with the results once all of them are there: on_outputs(i) for each i in
+  // [0, n_output_tasks), several at a time. Must not throw.
+  std::int64_t n_output_tasks = 0;
+  std::function<void(std::int64_t task)> on_outputs;
   // Test and `logits --hidden`: called on one thread with the residual stream before layer `index` (and after the
   // last): data [n_rows, n_embd].
   std::function<void(int index, const float* data, std::int64_t n_rows, std::int64_t n_embd)> on_hidden;

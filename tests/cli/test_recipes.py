@@ -1,4 +1,7 @@
 """Runs the commands of README.md and docs/batch.md as they stand there."""
+import csv
+import io
+import json
 import os
 import pathlib
 import re
@@ -25,7 +28,6 @@ class Recipes(unittest.TestCase):
 
     def test_batch_recipes(self):
         blocks = shell_blocks(SOURCE / "docs/batch.md")
-        self.assertGreaterEqual(len(blocks), 9)
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             (folder / "notes").mkdir()
@@ -34,16 +36,35 @@ class Recipes(unittest.TestCase):
             (folder / "words.csv").write_text("english,id\nhouse,1\nwater,2\n")
             (folder / "reviews.txt").write_text("A wonderful film.\nDull and far too long.\nI would watch it again.\n")
             (folder / "code.py").write_text("def add(a, b):\n    return")
-            outputs = [self.shell(block, folder) for block in blocks]
-        self.assertEqual(len(outputs[0].splitlines()) >= 2, True, outputs[0])
-        self.assertTrue(outputs[0].startswith("notes/a.txt: "))
-        self.assertEqual(outputs[1].splitlines()[0], "english,french")
-        self.assertIn("a", outputs[2])
-        for line in outputs[3].splitlines():
+            output = {}
+            for block in blocks:
+                title = next(t for t, command in self.RECIPES.items() if command in block and t not in output)
+                output[title] = self.shell(block, folder)
+            merged = llmgen.json_lines((folder / "merged.jsonl").read_bytes())
+            one_run = llmgen.json_lines((folder / "out.jsonl").read_bytes())
+        self.assertEqual(set(output), set(self.RECIPES))
+        self.assertRegex(output["summaries"], r"^notes/a.txt: \S[^\0]*\nnotes/b.txt: \S")
+        table = list(csv.reader(io.StringIO(output["translation"])))
+        self.assertEqual(table[0], ["english", "french"])
+        self.assertEqual([row[0] for row in table[1:]], ["house", "water"])
+        self.assertTrue(all(row[1] for row in table[1:]))
+        self.assertRegex(output["code"], r"\ba\b")
+        for line in output["classes"].splitlines():
             self.assertRegex(line, r"-> (positive|negative)$")
-        self.assertEqual([int(float(x)) in range(1, 6) for x in outputs[4].split()], [True] * 3)
-        for output in outputs[6:]:
-            self.assertEqual(output.split()[-1], "3", output)
+        self.assertEqual([int(float(x)) in range(1, 6) for x in output["schema"].split()], [True] * 3)
+        surprise = [json.loads(line) for line in output["surprise"].splitlines()]
+        self.assertEqual(sorted(i for i, _ in surprise), [0, 1, 2])
+        self.assertEqual([x for _, x in surprise], sorted(x for _, x in surprise))
+        pair = json.loads(output["nearest"].replace("\n", ""))
+        self.assertTrue(0 <= pair[0] < pair[1] <= 2)
+        self.assertEqual(len(output["loop"].splitlines()) >= 3, True)
+        for title in ("resume", "failed", "shards", "processes"):
+            self.assertEqual(output[title].split()[-1], "3", output[title])
+        self.assertEqual(merged, one_run)
+
+    # What tells the commands of docs/batch.md apart; in their order there.
+    RECIPES = {"summaries": "notes/*.txt", "translation": "mlr", "code": "code.py", "classes": "choices:", "schema": "json_schema", "surprise": "--score",
+               "nearest": "--embed", "loop": "while read", "resume": "--resume", "failed": "select(.error", "shards": "--shard", "processes": "xargs -P"}
 
     def test_readme_examples(self):
         blocks = shell_blocks(SOURCE / "README.md")

@@ -87,6 +87,7 @@ struct FakeModel : StepRunner {
         ++at_output;
       }
     }
+    for (std::int64_t i = 0; i < plan.n_output_tasks; ++i) plan.on_outputs(i);
   }
 
   std::vector<StateGroup> groups;

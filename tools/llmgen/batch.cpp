@@ -2,10 +2,10 @@
 #include <sys/stat.h>
 
 #include <chrono>
-#include <deque>
 #include <memory>
+#include <optional>
 
-#include "batch_input.h"
+#include "batch_feed.h"
 #include "batch_output.h"
 #include "batch_record.h"
 #include "batch_result.h"
@@ -35,31 +35,6 @@ struct BatchFlags {
   bool unordered = false, resume = false, strict = false, parse_special = false;
 };
 
-// "2/8": the second of eight parts.
-struct Shard {
-  std::uint64_t part = 0, n_parts = 1;
-};
-
-Shard parse_shard(const std::string& text) {
-  if (text.empty()) return {};
-  char slash = 0, rest = 0;
-  unsigned long long part = 0, n_parts = 0;
-  if (std::sscanf(text.c_str(), "%llu%c%llu%c", &part, &slash, &n_parts, &rest) != 3 || slash != '/' || part < 1 ||
-      part > n_parts) {
-    throw llm::Error(llm::ErrorCode::usage,
-                     fmt::format("--shard: found '{}', expected K/N with 1 <= K <= N, e.g. 2/8", text));
-  }
-  return {.part = part - 1, .n_parts = n_parts};
-}
-
-// FNV-1a (64 bits) of the line's bytes, mixed, so that a line goes to the same shard on every machine.
-std::uint64_t line_hash(const std::string& line) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : line) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  hash ^= hash >> 32;
-  return hash * 0xd6e8feb86659fd93 >> 32;
-}
-
 std::uint64_t parse_bytes(const std::string& text) {
   if (text.empty()) return 0;
   char* end = nullptr;
@@ -84,48 +59,68 @@ class BatchRun {
   BatchRun(BatchFlags& flags, const Console& console)
       : flags_(flags),
         console_(console),
-        shard_(parse_shard(flags.shard)),
         rules_(rules_of(flags)),
+        shard_(Shard::parse(flags.shard)),
         model_(load_model(flags.model, console)),
-        input_(flags.input),
-        output_({.path = flags.output, .resume = flags.resume, .unordered = flags.unordered}),
         engine_(model_, options_of(flags)),
-        progress_(console),
-        start_(Clock::now()) {
-    result_rules_ = {.ids = flags.ids, .timings = flags.timings, .chat = rules_.chat};
+        max_running_(static_cast<std::size_t>(flags.parallel) * 2),
+        progress_(console) {
+    find_chat_template();
+    result_rules_ = {.ids = flags.ids,
+                     .timings = flags.timings,
+                     .reasoning = flags.chat.reasoning,
+                     .chat_template = rules_.chat_template};
     pooling_.normalize = !flags.no_normalize;
     pooling_.pooling = flags.pooling;
+    output_.emplace(BatchOutput::Options{.path = flags.output, .resume = flags.resume, .unordered = flags.unordered});
+    n_failed_ = output_->n_failed();
+    feed_.emplace(BatchFeed::Options{.path = flags.input,
+                                     .shard = shard_,
+                                     .max_items = max_running_,
+                                     .is_answered = [this](std::uint64_t i) { return output_->answered(i); }},
+                  rules_, model_);
+    start_ = Clock::now();
   }
 
   int run() {
     for (;;) {
       if (interrupted()) return stop_early();
-      read_more();
+      output_->check();
+      take_more();
       if (n_running_ > 0) {
         engine_.step();
-        show_progress();
-      } else if (input_.at_end()) {
+      } else if (feed_->finished()) {
         break;
+      } else if (has_room()) {
+        feed_->wait();
+      } else {
+        output_->wait_below(max_waiting());
       }
+      show_progress();
     }
+    output_->finish();
     progress_.clear();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    console_.note(fmt::format("{} lines in {:.1f} s, {} failed; {:.1f} tokens/s generated", n_done_, seconds, n_failed_,
-                              static_cast<double>(n_generated_) / std::max(seconds, 1e-9)));
+    const double seconds = std::max(seconds_so_far(), 1e-9);
+    const auto n_tokens = engine_.counters().n_rows;
+    console_.note(fmt::format("{} lines in {:.1f} s, {} failed; {} tokens evaluated, {} written, {:.1f} tokens/s",
+                              n_done_, seconds, n_failed_, n_tokens, n_written_,
+                              static_cast<double>(n_tokens) / seconds));
     return n_failed_ > 0 ? static_cast<int>(llm::ErrorCode::some_failed) : 0;
   }
 
  private:
-  // A line whose parts are under way; finished when every part has answered.
+  // A line whose parts are under way; finished when every part has answered. After that it belongs to the writing
+  // thread.
   struct Work {
-    std::uint64_t place = 0;
+    std::uint64_t place = 0, index = 0;
     Record record;
     std::vector<llm::Result> results;
     std::vector<llm::ScoreResult> scores;
-    std::vector<llm::Engine::Ticket> tickets;
+    std::vector<llm::EmbedResult> vectors;
     std::size_t n_open = 0;
-    std::string failure;
+    std::optional<llm::Error> failure;
   };
+  using WorkPtr = std::shared_ptr<Work>;
 
   static RecordRules rules_of(BatchFlags& flags) {
     if (!flags.sampling.seed) flags.sampling.seed = 0;  // a run that is resumed draws what it would have drawn
@@ -141,8 +136,18 @@ class BatchRun {
     rules.embed = flags.embed;
     rules.parse_special = flags.parse_special;
     rules.strict = flags.strict;
-    rules.line_template = flags.line_template;
+    rules.line_template = LineTemplate(flags.line_template);
     return rules;
+  }
+
+  // A template that does not work is an error of the lines that need one, unless the command line does.
+  void find_chat_template() {
+    try {
+      rules_.chat_template = std::make_shared<llm::ChatTemplate>(chat_template_of(model_, rules_.chat));
+    } catch (const llm::Error& error) {
+      if (wants_chat(rules_.chat) || !rules_.chat.template_file.empty() || !rules_.chat.template_name.empty()) throw;
+      rules_.no_template_reason = error.message();
+    }
   }
 
   static llm::EngineOptions options_of(const BatchFlags& flags) {
@@ -152,164 +157,203 @@ class BatchRun {
     return options;
   }
 
-  // Lines that are read but not answered are few, so memory stays bounded on an endless stream.
-  bool room() const {
-    const auto limit = static_cast<std::size_t>(flags_.parallel) * 2;
-    return n_running_ < limit && output_.n_waiting() + n_running_ < limit * 4;
-  }
+  // Lines that are read but not written are few, so memory stays bounded on an endless stream, and input waits when
+  // output does.
+  std::size_t max_waiting() const { return max_running_ * 4; }
+  bool has_room() const { return n_running_ < max_running_ && output_->n_pending() + n_running_ < max_waiting(); }
 
-  void read_more() {
-    while (room()) {
-      const std::optional<LineReader::Line> line = input_.next(n_running_ == 0);
-      if (!line) return;
-      const std::uint64_t place = n_places_;
-      if (!line->too_long && shard_.n_parts > 1 && line_hash(line->text) % shard_.n_parts != shard_.part) continue;
-      ++n_places_;
-      if (output_.answered(place)) continue;
-      if (line->too_long) {
-        fail(place, {}, false, "", "the line is longer than 64 MiB");
+  void take_more() {
+    while (has_room()) {
+      std::optional<BatchFeed::Item> item = feed_->next();
+      if (!item) return;
+      if (auto* error = std::get_if<LineError>(&item->line)) {
+        fail(item->place, item->index, std::move(*error));
       } else {
-        begin(place, line->text);
+        begin(*item);
       }
-      if (n_running_ == 0) show_progress();
     }
   }
 
-  void begin(std::uint64_t place, const std::string& line) {
-    auto work = std::make_shared<Work>();
-    work->place = place;
+  void begin(BatchFeed::Item& item) {
+    const auto work = std::make_shared<Work>();
+    work->place = item.place;
+    work->index = item.index;
+    work->record = std::move(std::get<Record>(item.line));
     try {
-      work->record = parse_record(line, rules_, model_);
-      work->record.request.sequence_key = place;
       submit(work);
-    } catch (const RecordError& error) {
-      bool openai = false;
-      const nlohmann::ordered_json carried = carried_fields(line, rules_, openai);
-      fail(place, carried, openai, error.field, error.what());
     } catch (const llm::Error& error) {
-      bool openai = false;
-      const nlohmann::ordered_json carried = carried_fields(line, rules_, openai);
-      const std::string field = error.code() == llm::ErrorCode::context ? "prompt" : "";
-      fail(place, carried, openai, field, error.message(), error.code());
+      // Parts that were submitted before one that cannot be are of no use.
+      for (const llm::Engine::Ticket ticket : tickets_) engine_.cancel(ticket);
+      work->n_open = 0;
+      fail(*work, error);
     }
   }
 
-  void submit(const std::shared_ptr<Work>& work) {
-    const Record& record = work->record;
-    switch (record.kind) {
+  void fail(const Work& work, const llm::Error& error) {
+    fail(work.place, work.index,
+         {.identity = identity_of(work.record),
+          .code = error.code(),
+          .field = field_of(error, work.record),
+          .message = error.message()});
+  }
+
+  static LineIdentity identity_of(const Record& record) {
+    LineIdentity identity{.carried = record.carried, .openai = record.openai};
+    if (record.openai) identity.carried["custom_id"] = record.custom_id;
+    return identity;
+  }
+
+  // The library's messages begin with the name of an option, if it is one that is wrong.
+  static std::string field_of(const llm::Error& error, const Record& record) {
+    const std::string name = error.message().substr(0, error.message().find(':'));
+    return is_option(name) ? name : record.prompt_field;
+  }
+
+  void submit(const WorkPtr& work) {
+    tickets_.clear();
+    switch (work->record.kind) {
       case RecordKind::generate:
         submit_generate(work);
         break;
       case RecordKind::score:
-        submit_scores(work, {record.completion});
-        break;
       case RecordKind::choices:
-        submit_scores(work, record.choice_ids);
+        submit_scores(work);
         break;
       case RecordKind::embed:
-        work->n_open = 1;
-        engine_.submit_embed(record.request.prompt, pooling_, [this, work](llm::EmbedResult result) {
-          if (!result.error.empty()) work->failure = result.error;
-          finish_part(*work, [&] { return embedding_json(work->place, work->record, result.values, model_); });
-        });
+        submit_embed(work);
         break;
     }
     ++n_running_;
   }
 
-  void submit_generate(const std::shared_ptr<Work>& work) {
-    const auto n = static_cast<std::size_t>(work->record.n_choices);
+  void submit_generate(const WorkPtr& work) {
+    const std::size_t n_choices = static_cast<std::size_t>(work->record.n_choices);
+    const std::size_t n = work->record.prompts.size() * n_choices;
     work->results.resize(n);
     work->n_open = n;
     for (std::size_t i = 0; i < n; ++i) {
       llm::Request request = work->record.request;
-      request.sequence_key = work->place + (static_cast<std::uint64_t>(i) << 48);
-      engine_.submit(std::move(request), [this, work, i](llm::Result result) {
-        n_generated_ += static_cast<std::int64_t>(result.ids.size());
-        if (result.reason == llm::FinishReason::error) work->failure = result.error;
+      request.prompt = work->record.prompts[i / n_choices];
+      request.sequence_key = i;
+      request.on_token = [this](const llm::GeneratedToken&) {
+        ++n_written_;
+        return true;
+      };
+      tickets_.push_back(engine_.submit(std::move(request), [this, work, i](llm::Result result) {
+        if (result.reason == llm::FinishReason::error) work->failure.emplace(result.error_code, result.error);
         work->results[i] = std::move(result);
-        finish_part(*work,
-                    [&] { return generated_json(work->place, work->record, work->results, result_rules_, model_); });
-      });
+        end_part(work);
+      }));
     }
   }
 
-  void submit_scores(const std::shared_ptr<Work>& work, const std::vector<std::vector<llm::TokenId>>& completions) {
-    work->scores.resize(completions.size());
-    work->n_open = completions.size();
-    for (std::size_t i = 0; i < completions.size(); ++i) {
-      engine_.submit_score(work->record.request.prompt, completions[i], [this, work, i](llm::ScoreResult score) {
-        if (!score.error.empty()) work->failure = score.error;
-        work->scores[i] = std::move(score);
-        finish_part(*work, [&] {
-          return work->record.kind == RecordKind::score ? score_json(work->place, work->record, work->scores.front())
-                                                        : choices_json(work->place, work->record, work->scores);
-        });
-      });
+  void submit_scores(const WorkPtr& work) {
+    const Record& record = work->record;
+    work->scores.resize(record.completions.size());
+    work->n_open = record.completions.size();
+    for (std::size_t i = 0; i < record.completions.size(); ++i) {
+      tickets_.push_back(
+          engine_.submit_score(record.prompts[0], record.completions[i], [this, work, i](llm::ScoreResult score) {
+            if (!score.error.empty()) work->failure.emplace(score.error_code, score.error);
+            work->scores[i] = std::move(score);
+            end_part(work);
+          }));
     }
   }
 
-  template <class MakeJson>
-  void finish_part(Work& work, MakeJson make_json) {
-    if (--work.n_open > 0) return;
+  void submit_embed(const WorkPtr& work) {
+    const Record& record = work->record;
+    work->vectors.resize(record.prompts.size());
+    work->n_open = record.prompts.size();
+    for (std::size_t i = 0; i < record.prompts.size(); ++i) {
+      tickets_.push_back(engine_.submit_embed(record.prompts[i], pooling_, [this, work, i](llm::EmbedResult result) {
+        if (!result.error.empty()) work->failure.emplace(result.error_code, result.error);
+        work->vectors[i] = std::move(result);
+        end_part(work);
+      }));
+    }
+  }
+
+  void end_part(const WorkPtr& work) {
+    if (work->n_open == 0 || --work->n_open > 0) return;
     --n_running_;
-    if (stopping_) return;
-    if (!work.failure.empty()) {
-      nlohmann::ordered_json carried = work.record.carried;
-      if (work.record.openai) carried["custom_id"] = work.record.custom_id;
-      fail(work.place, carried, work.record.openai, "", work.failure, llm::ErrorCode::internal);
+    if (work->failure) {
+      fail(*work, *work->failure);
       return;
     }
-    output_.put(work.place, dump(make_json()));
+    output_->put(work->place, [this, work] { return dump(result_of(*work)); });
     ++n_done_;
   }
 
-  void fail(std::uint64_t place, const nlohmann::ordered_json& carried, bool openai, const std::string& field,
-            const std::string& message, llm::ErrorCode code = llm::ErrorCode::io) {
-    output_.put(place, dump(error_json(place, carried, openai, code, field, message)));
+  nlohmann::ordered_json result_of(Work& work) const {
+    switch (work.record.kind) {
+      case RecordKind::generate:
+        return generated_json(work.index, work.record, work.results, result_rules_, model_);
+      case RecordKind::score:
+        return score_json(work.index, work.record, work.scores.front());
+      case RecordKind::choices:
+        return choices_json(work.index, work.record, work.scores);
+      case RecordKind::embed:
+        break;
+    }
+    return embedding_json(work.index, work.record, work.vectors, model_);
+  }
+
+  void fail(std::uint64_t place, std::uint64_t index, LineError error) {
+    output_->put(place, [index, error = std::move(error)] { return dump(error_json(index, error)); });
     ++n_done_;
     ++n_failed_;
   }
 
+  double seconds_so_far() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
   void show_progress() {
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    std::string text = fmt::format("{} lines, {:.1f} lines/s, {:.0f} tokens/s", n_done_,
-                                   static_cast<double>(n_done_) / seconds, static_cast<double>(n_generated_) / seconds);
-    if (input_.total_bytes() > 0 && input_.read_bytes() > 0 && n_done_ > 0) {
-      // Lines still to come, from the mean length of those read.
-      const double n_total = static_cast<double>(n_places_) * static_cast<double>(input_.total_bytes()) /
-                             static_cast<double>(input_.read_bytes());
-      const double n_left = std::max(0.0, n_total - static_cast<double>(output_.n_answered() + n_done_));
-      const double eta = n_left * seconds / static_cast<double>(n_done_);
-      text += fmt::format(", {:.0f} %, {:.0f} s left", 100 * (1 - n_left / std::max(n_total, 1.0)), eta);
+    if (!progress_.is_due()) return;
+    const double seconds = std::max(seconds_so_far(), 1e-9), n_done = static_cast<double>(n_done_);
+    const std::string rates = fmt::format("{:.1f} lines/s, {:.0f} tokens/s", n_done / seconds,
+                                          static_cast<double>(engine_.counters().n_rows) / seconds);
+    const double n_all = feed_->expected_items();
+    if (n_all <= 0) {
+      progress_.show_text(fmt::format("{} lines, {}", n_done_, rates));
+      return;
     }
-    progress_.show_text(text);
+    const double fraction = n_done / std::max(n_all, 1.0);
+    std::string left;
+    if (n_done_ > 0) left = ", " + format_time(seconds / n_done * (n_all - n_done)) + " left";
+    progress_.show_text(
+        fmt::format("{} {} of {:.0f} lines, {}{}", progress_bar(fraction), n_done_, n_all, rates, left));
   }
 
   int stop_early() {
-    stopping_ = true;
+    output_->finish();
     progress_.clear();
-    console_.note(fmt::format("interrupted after {} lines", n_done_));
-    if (flags_.output != "-") console_.note("the same command with --resume goes on from here");
+    console_.note(fmt::format("interrupted after {} lines", output_->n_written()));
+    if (flags_.output == "-") {
+      console_.note("to be able to go on after an interruption, use -o FILE and --resume");
+    } else {
+      console_.note("the same command with --resume goes on from here");
+    }
     return static_cast<int>(llm::ErrorCode::cancelled);
   }
 
   const BatchFlags& flags_;
   const Console& console_;
-  Shard shard_;
   RecordRules rules_;
+  Shard shard_;
   llm::Model model_;
-  LineReader input_;
-  BatchOutput output_;
   llm::Engine engine_;
+  std::size_t max_running_;
   ResultRules result_rules_;
   llm::EmbedOptions pooling_;
   ProgressLine progress_;
   Clock::time_point start_;
-  std::uint64_t n_places_ = 0, n_done_ = 0, n_failed_ = 0;
-  std::int64_t n_generated_ = 0;
+  std::uint64_t n_done_ = 0, n_failed_ = 0;
+  std::int64_t n_written_ = 0;
   std::size_t n_running_ = 0;
-  bool stopping_ = false;
+  std::vector<llm::Engine::Ticket> tickets_;  // of the line at hand
+  // Their threads use what stands above.
+  std::optional<BatchOutput> output_;
+  std::optional<BatchFeed> feed_;
 };
 
 void refuse_same_file(const BatchFlags& flags) {

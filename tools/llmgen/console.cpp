@@ -26,7 +26,7 @@ void on_interrupt(int signal) {
 
 }  // namespace
 
-Output::Output(int fd) : fd_(fd), terminal_(isatty(fd) != 0) {}
+Output::Output(int fd, std::string name) : fd_(fd), name_(std::move(name)), terminal_(isatty(fd) != 0) {}
 
 void Output::write_all(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -36,7 +36,7 @@ void Output::write_all(std::string_view bytes) {
     } else if (errno == EPIPE) {
       throw ClosedPipe{};
     } else if (errno != EINTR) {
-      throw llm::Error(llm::ErrorCode::io, fmt::format("cannot write to standard output: {}", std::strerror(errno)));
+      throw llm::Error(llm::ErrorCode::io, fmt::format("cannot write to {}: {}", name_, std::strerror(errno)));
     }
   }
 }
@@ -100,18 +100,20 @@ ProgressLine::~ProgressLine() {
 }
 
 void ProgressLine::show(std::string_view label, double fraction) {
-  const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * 30);
-  show_text(
-      fmt::format("{} [{:<30}] {:3.0f} %", label, std::string(static_cast<std::size_t>(filled), '#'), fraction * 100));
+  show_text(fmt::format("{} {}", label, progress_bar(fraction)));
+}
+
+bool ProgressLine::is_due() const {
+  using namespace std::chrono_literals;
+  const auto now = std::chrono::steady_clock::now();
+  return enabled_ && now - start_ >= 300ms && (!drawn_ || now - last_ >= 100ms);
 }
 
 void ProgressLine::show_text(std::string_view text) {
-  using namespace std::chrono_literals;
-  const auto now = std::chrono::steady_clock::now();
-  if (!enabled_ || now - start_ < 300ms || (drawn_ && now - last_ < 100ms)) return;
+  if (!is_due()) return;
   fmt::print(stderr, "\r\x1b[K{}", text);
   std::fflush(stderr);
-  last_ = now;
+  last_ = std::chrono::steady_clock::now();
   drawn_ = true;
 }
 
@@ -149,6 +151,19 @@ int interrupted_exit_code() {
 }
 void clear_interrupt() {
   interrupt_count.store(0);
+}
+
+std::string progress_bar(double fraction) {
+  constexpr int width = 30;
+  const double part = std::clamp(fraction, 0.0, 1.0);
+  const std::string filled(static_cast<std::size_t>(part * width), '#');
+  return fmt::format("[{:<{}}] {:3.0f} %", filled, width, part * 100);
+}
+
+std::string format_time(double seconds) {
+  const auto s = static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e9));
+  if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
+  return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
 std::string format_bytes(std::uint64_t bytes) {

@@ -15,7 +15,8 @@ struct ClosedPipe {};
 // Standard output, checked at every write: a full disk is an error, a closed pipe ends the program quietly.
 class Output {
  public:
-  explicit Output(int fd = 1);
+  // `name`: what it is called in errors.
+  explicit Output(int fd = 1, std::string name = "standard output");
   // Bytes as they are. On a terminal, control characters other than newline and tab are replaced.
   void text(std::string_view bytes);
   void line(std::string_view bytes);  // bytes and a newline, untouched
@@ -25,6 +26,7 @@ class Output {
  private:
   void write_all(std::string_view bytes);
   int fd_;
+  std::string name_;
   bool terminal_;
   std::string buffer_;
 };
@@ -55,6 +57,8 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
   void show(std::string_view label, double fraction);
   void show_text(std::string_view text);
+  // Whether show_text would draw now.
+  bool is_due() const;
   void clear();
 
  private:
@@ -96,6 +100,10 @@ void watch_termination();
 int interrupted_exit_code();
 void clear_interrupt();
 
+// "[######        ]  43 %"
+std::string progress_bar(double fraction);
+// "0:07", "12:34" or "1:02:03"
+std::string format_time(double seconds);
 // "1.5 GB"
 std::string format_bytes(std::uint64_t bytes);
 

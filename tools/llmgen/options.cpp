@@ -131,22 +131,20 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
       ->group("Sampling");
 }
 
-namespace {
-
-std::pair<llm::TokenId, float> parse_bias(const std::string& text) {
+std::pair<llm::TokenId, float> parse_bias(const std::string& text, const std::string& option) {
   const std::size_t sign = text.find_first_of("+-=:");
   llm::TokenId id = 0;
   const char* id_end = text.data() + (sign == std::string::npos ? 0 : sign);
   const auto [end, code] = std::from_chars(text.data(), id_end, id);
   if (sign == std::string::npos || code != std::errc() || end != id_end || id < 0) {
-    throw Error(ErrorCode::usage, fmt::format("--logit-bias: '{}' is not ID+BIAS or ID-BIAS, e.g. 15+1.5", text));
+    throw Error(ErrorCode::usage, fmt::format("{}: '{}' is not ID+BIAS or ID-BIAS, e.g. 15+1.5", option, text));
   }
   std::string number = text.substr(sign + (text[sign] == '=' || text[sign] == ':' ? 1 : 0));
   if (!number.empty() && number[0] == '+') number.erase(0, 1);
   char* number_end = nullptr;
   const float bias = std::strtof(number.c_str(), &number_end);
   if (number.empty() || *number_end != '\0' || std::isnan(bias)) {
-    throw Error(ErrorCode::usage, fmt::format("--logit-bias: '{}' has no number after the id", text));
+    throw Error(ErrorCode::usage, fmt::format("{}: '{}' has no number after the id", option, text));
   }
   return {id, bias};
 }
@@ -162,8 +160,6 @@ std::vector<std::string> split_list(const std::string& text, const char* separat
   return items;
 }
 
-}  // namespace
-
 llm::Request request_of(SamplingFlags& flags) {
   if (!flags.seed) {
     std::random_device device;
@@ -174,7 +170,8 @@ llm::Request request_of(SamplingFlags& flags) {
   request.sampling.seed = *flags.seed;
   if (flags.greedy) request.sampling.temperature = 0;
   if (!flags.samplers.empty()) request.sampling.samplers = split_list(flags.samplers, ";,");
-  for (const std::string& bias : flags.logit_bias) request.sampling.logit_bias.push_back(parse_bias(bias));
+  for (const std::string& bias : flags.logit_bias)
+    request.sampling.logit_bias.push_back(parse_bias(bias, "--logit-bias"));
   request.sampling.validate();
   request.max_tokens = flags.max_tokens;
   request.stop = flags.stop;

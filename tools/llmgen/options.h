@@ -6,6 +6,7 @@
 #include <llm/llm.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "console.h"
@@ -77,6 +78,9 @@ const llm::Tokenizer& tokenizer_of(const llm::Model& model);
 
 // "1,2, 3" -> ids. Throws Error(usage) naming `option`.
 std::vector<llm::TokenId> parse_ids(const std::string& text, const std::string& option);
+// "15+1.5", "15-inf" or "15=1.5". Throws Error(usage) naming `option`.
+std::pair<llm::TokenId, float> parse_bias(const std::string& text, const std::string& option);
+std::vector<std::string> split_list(const std::string& text, const char* separators);
 llm::KvType parse_kv_type(const std::string& name);
 
 // Whole file; "-" is standard input. Throws Error(io).

@@ -42,7 +42,11 @@ ordered_json logprobs_json(const llm::Result& result, const llm::Tokenizer* toke
   for (const llm::GeneratedToken& token : result.tokens) {
     ordered_json top = ordered_json::array();
     for (const llm::TokenLogprob& other : token.top) {
-      top.push_back({{"token", text_of(other.id)}, {"id", other.id}, {"logprob", other.logprob}});
+      const std::string bytes = text_of(other.id);
+      top.push_back({{"token", bytes},
+                     {"id", other.id},
+                     {"logprob", other.logprob},
+                     {"bytes", std::vector<std::uint8_t>(bytes.begin(), bytes.end())}});
     }
     const std::string bytes = text_of(token.id);
     content.push_back({{"token", bytes},

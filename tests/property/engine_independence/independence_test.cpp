@@ -54,7 +54,8 @@ struct Work {
   }
 
   // In random order, some submitted while others run.
-  std::vector<Trace> run(const llm::Model& model, const llm::EngineOptions& options, std::uint64_t seed) const {
+  std::vector<Trace> run(const llm::Model& model, const llm::EngineOptions& options, std::uint64_t seed,
+                         std::uint64_t* n_preempted = nullptr) const {
     llm::Engine engine(model, options);
     std::vector<Trace> traces(requests.size());
     std::vector<std::size_t> order(requests.size());
@@ -69,6 +70,7 @@ struct Work {
       for (std::uint64_t n = random() % 4; n > 0; --n) engine.step();
     }
     while (engine.step()) continue;
+    if (n_preempted != nullptr) *n_preempted = engine.counters().n_preempted;
     return traces;
   }
 };
@@ -108,6 +110,43 @@ TEST_P(Independence, LogitsDoNotDependOnWhatElseRuns) {
     for (std::size_t i = 0; i < traces.size(); ++i) {
       ASSERT_TRUE(traces[i] == reference[i]) << GetParam() << ": request " << i << ", variant " << v;
     }
+  }
+}
+
+// Whether a sequence's state grows; records alone are taken when it begins, so nothing is ever taken back.
+bool grows(const llm::Model& model) {
+  return model.plan(192, llm::KvType::f16).state > model.plan(64, llm::KvType::f16).state;
+}
+
+TEST_P(Independence, LogitsDoNotDependOnOthersThatTakeTheMemoryAway) {
+  const llm::Model m = model();
+  const std::uint64_t one = m.plan(192, llm::KvType::f16).state;
+  std::uint64_t n_all_preempted = 0;
+  for (const int n_others : {2, 5, 16}) {
+    const Work work(static_cast<std::size_t>(n_others) + 1, 30 + static_cast<std::uint64_t>(n_others));
+    std::vector<Trace> reference;
+    {
+      llm::Engine engine(m, {.n_threads = 1, .n_context = 256, .share_prefixes = false});
+      for (const llm::Request& request : work.requests) reference.push_back(trace_of(engine.generate(request)));
+    }
+    for (const bool share_prefixes : {true, false}) {
+      // Room for one sequence and a little: those that run beside it have to give way when it grows.
+      std::uint64_t n_preempted = 0;
+      const std::vector<Trace> traces = work.run(m,
+                                                 {.n_threads = 2,
+                                                  .n_context = 256,
+                                                  .max_sequences = n_others + 1,
+                                                  .kv_memory = one + one / 3,
+                                                  .share_prefixes = share_prefixes},
+                                                 200 + static_cast<std::uint64_t>(n_others), &n_preempted);
+      for (std::size_t i = 0; i < traces.size(); ++i) {
+        ASSERT_TRUE(traces[i] == reference[i]) << GetParam() << ": request " << i << " among " << n_others;
+      }
+      n_all_preempted += n_preempted;
+    }
+  }
+  if (grows(m)) {
+    EXPECT_GT(n_all_preempted, 0u) << GetParam();
   }
 }
 
