@@ -6,7 +6,8 @@ Needs the PyPI package llama-cpp-python built from source for this machine:
 Usage: compare_llama_cpp.py MODEL.gguf [-p 512] [-n 64] [-d 0] [-b 1] [-t 2] [-r 5] [--llmgen PATH] [--json]
 
 Each pair runs both programs as processes of their own, one after the other; the table shows medians of tokens a second and
-the median and range of the ratios llmgen / llama.cpp within pairs. Run it with nothing else on the machine.
+the median and range of the ratios llmgen / llama.cpp within pairs, the share of the read bandwidth that llmgen's weights took
+(measured in the same run), and the peak of resident memory in MB. Run it with nothing else on the machine.
 """
 import argparse
 import json
@@ -20,8 +21,10 @@ import time
 def peer(options):
     """One measurement of llama.cpp in this process; prints JSON."""
     import ctypes
+    import resource
     import llama_cpp as lc
 
+    interpreter_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     lc.llama_backend_init()
     silent = lc.llama_log_callback(lambda level, text, data: None)
     lc.llama_log_set(silent, ctypes.c_void_p(0))
@@ -93,6 +96,7 @@ def peer(options):
     if options.generate:
         measure(0, 8)
         result["generate"] = measure(0, options.generate)
+    result["peak_bytes"] = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - interpreter_kib)
     print(json.dumps(result))
 
 
@@ -101,10 +105,12 @@ def ours(options):
                "-b", str(options.batch), "-t", str(options.threads), "-r", "1", "--json", "-q"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     report = json.loads(done.stdout)
-    result = {}
+    result = {"peak_bytes": report["peak_bytes"]}
     for row in report["results"]:
         result["prompt" if row["n_gen"] == 0 else "generate"] = row["tokens_per_second"]
-    return result, report
+        if row["n_gen"] != 0:
+            result["percent_of_read_bandwidth"] = row["percent_of_read_bandwidth"]
+    return result
 
 
 def main():
@@ -125,7 +131,7 @@ def main():
         return
     pairs = []
     for _ in range(options.repeat):
-        mine, _ = ours(options)
+        mine = ours(options)
         done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--peer"], check=True, stdout=subprocess.PIPE)
         pairs.append((mine, json.loads(done.stdout)))
     table = []
@@ -135,12 +141,19 @@ def main():
         ratios = [a[kind] / b[kind] for a, b in pairs]
         table.append({"work": kind, "llmgen": statistics.median(a[kind] for a, _ in pairs), "llama_cpp": statistics.median(b[kind] for _, b in pairs),
                       "ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)})
+        if kind == "generate":
+            table[-1]["percent_of_read_bandwidth"] = statistics.median(a["percent_of_read_bandwidth"] for a, _ in pairs)
+    peaks = [max(side["peak_bytes"] for side in sides) for sides in zip(*pairs)]
     if options.json:
-        print(json.dumps({"model": options.model, "depth": options.depth, "batch": options.batch, "pairs": options.repeat, "table": table}))
+        print(json.dumps({"model": options.model, "depth": options.depth, "batch": options.batch, "pairs": options.repeat,
+                          "file_bytes": pathlib.Path(options.model).stat().st_size, "peak_bytes": peaks[0], "llama_cpp_peak_bytes": peaks[1],
+                          "table": table}))
         return
     print(f"{'work':<10}{'llmgen':>10}{'llama.cpp':>11}{'ratio':>8}   min-max of {options.repeat} pairs")
     for row in table:
-        print(f"{row['work']:<10}{row['llmgen']:>10.1f}{row['llama_cpp']:>11.1f}{row['ratio']:>8.2f}   {row['ratio_min']:.2f}-{row['ratio_max']:.2f}")
+        read = f"   {row['percent_of_read_bandwidth']:.0f} % of the read bandwidth" if "percent_of_read_bandwidth" in row else ""
+        print(f"{row['work']:<10}{row['llmgen']:>10.1f}{row['llama_cpp']:>11.1f}{row['ratio']:>8.2f}   {row['ratio_min']:.2f}-{row['ratio_max']:.2f}{read}")
+    print(f"{'peak MB':<10}{peaks[0] / 1e6:>10.0f}{peaks[1] / 1e6:>11.0f}{peaks[0] / peaks[1]:>8.2f}")
 
 
 if __name__ == "__main__":

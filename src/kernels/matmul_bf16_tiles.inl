@@ -137,6 +137,8 @@ inline void transpose16(__m512i* m) {
 
 // --- matrix-vector ---
 
+constexpr std::int64_t stream_ahead = 512;  // elements to fetch ahead in a row
+
 // Denormals count as zero, as in tile instructions.
 class FlushDenormals {
  public:
@@ -149,8 +151,9 @@ class FlushDenormals {
   unsigned before_;
 };
 
-// Sums of sixteen chunks of one row, chunk c in lane c; products in the order of the tile instructions.
-template <typename Split>
+// Sums of sixteen chunks of one row, chunk c in lane c; products in the order of the tile instructions. `whole`: all
+// columns of the superchunk exist.
+template <typename Split, bool whole>
 void chunk_sums(const std::uint16_t* row, const SplitRow& act, std::int64_t first, std::int64_t width,
                 std::int64_t n_cols, VecF* sums) {
   constexpr int n_products = Split::n_parts + 1;
@@ -161,10 +164,11 @@ void chunk_sums(const std::uint16_t* row, const SplitRow& act, std::int64_t firs
     for (int i = 0; i < n_products; ++i) sum[member][i] = zero();
   }
   for (std::int64_t j = 0; j < width; j += 2) {
+    __builtin_prefetch(row + first + j * chunk_lanes + stream_ahead, 0, 3);
 #pragma GCC unroll 2
     for (int member = 0; member < 2; ++member) {
       const std::int64_t column = first + (j + member) * chunk_lanes;
-      const VecF w = columns_or_zero<Split>(row, column, n_cols);
+      const VecF w = whole ? Split::load_columns(row + column) : columns_or_zero<Split>(row, column, n_cols);
       const VecF high = Split::high(w);
       const VecF a_high = load(act.high + column);
       if constexpr (Split::n_parts == 2) sum[member][2] = madd(w - high, a_high, sum[member][2]);
@@ -177,21 +181,23 @@ void chunk_sums(const std::uint16_t* row, const SplitRow& act, std::int64_t firs
   sums[chunk_lanes] = sum[0][1] + sum[1][1];
 }
 
+// The outputs of n_rows rows, row_stride elements apart, a lane each.
 template <typename Split>
-void split_vector_rows(const std::uint16_t* weight, std::int64_t n_cols, const ChunkShape& shape, const SplitRow& act,
-                       int n_rows, const std::uint16_t* prefetch, float* out) {
+VecF split_vector_rows(const std::uint16_t* weight, std::int64_t row_stride, std::int64_t n_cols,
+                       const ChunkShape& shape, const SplitRow& act, int n_rows) {
   constexpr int n_products = Split::n_parts + 1;
   VecF acc = zero();
   for (std::int64_t s = 0; s < shape.n_super; ++s) {
     const std::int64_t first = s * chunk_lanes * shape.width;
+    const bool whole = first + chunk_lanes * shape.width <= n_cols;
     VecF sums[3 * chunk_lanes];  // [product][row], lanes are chunks
     for (int r = 0; r < n_rows; ++r) {
-      if (prefetch != nullptr) {
-        for (std::int64_t i = 0; i < chunk_lanes * shape.width; i += 32) {
-          __builtin_prefetch(prefetch + r * n_cols + first + i, 0, 2);
-        }
+      const std::uint16_t* row = weight + r * row_stride;
+      if (whole) {
+        chunk_sums<Split, true>(row, act, first, shape.width, n_cols, sums + r);
+      } else {
+        chunk_sums<Split, false>(row, act, first, shape.width, n_cols, sums + r);
       }
-      chunk_sums<Split>(weight + r * n_cols, act, first, shape.width, n_cols, sums + r);
     }
     for (int i = 0; i < n_products; ++i) {
       for (int r = n_rows; r < chunk_lanes; ++r) sums[i * chunk_lanes + r] = zero();
@@ -206,8 +212,7 @@ void split_vector_rows(const std::uint16_t* weight, std::int64_t n_cols, const C
       acc = acc + sums[chunk_lanes + c];
     }
   }
-  if (n_rows == chunk_lanes) return store(out, acc);
-  store_part(out, n_rows, acc);
+  return acc;
 }
 
 // --- matrix-matrix ---
@@ -319,16 +324,22 @@ void matmul_split_vectors(const MatmulTask& task) {
   const std::uint16_t* weight = reinterpret_cast<const std::uint16_t*>(task.weight);
   const ChunkShape shape(task.n_cols);
   const FlushDenormals flush;
+  // Sixteen rows far apart, each walking a run of rows: long streams come faster from memory.
+  const std::int64_t run = (task.row_end - task.row_begin) / chunk_lanes;
   for (std::int64_t token = 0; token < task.n_tokens; ++token) {
     const SplitRow act(split_act(task, token), shape);
     float* out = out_row(task, token);
-    for (std::int64_t row = task.row_begin; row < task.row_end; row += chunk_lanes) {
-      const std::int64_t rest = task.row_end - row;
-      const int n_rows = static_cast<int>(rest < chunk_lanes ? rest : chunk_lanes);
-      const bool more = rest >= 2 * chunk_lanes;
-      split_vector_rows<Split>(weight + row * task.n_cols, task.n_cols, shape, act, n_rows,
-                               more ? weight + (row + chunk_lanes) * task.n_cols : nullptr, out + row);
+    for (std::int64_t row = task.row_begin; row < task.row_begin + run; ++row) {
+      float lanes[chunk_lanes];
+      store(lanes, split_vector_rows<Split>(weight + row * task.n_cols, run * task.n_cols, task.n_cols, shape, act,
+                                            chunk_lanes));
+      for (int r = 0; r < chunk_lanes; ++r) out[row + r * run] = lanes[r];
     }
+    const std::int64_t rest = task.row_begin + run * chunk_lanes;
+    const int n_rest = static_cast<int>(task.row_end - rest);
+    if (n_rest == 0) continue;
+    store_part(out + rest, n_rest,
+               split_vector_rows<Split>(weight + rest * task.n_cols, task.n_cols, task.n_cols, shape, act, n_rest));
   }
 }
 

@@ -41,10 +41,20 @@ inline float* out_row(const MatmulTask& task, std::int64_t token) {
   return task.out + row * task.out_stride;
 }
 
-// out[token][row] for n_rows x n_tokens outputs; weight rows are weight_stride elements apart.
+// Rows of a matrix that a tile takes: first, first + spacing, ...
+template <typename Weights>
+struct FloatRows {
+  const typename Weights::Element* weight;  // of the first one
+  std::int64_t stride;                      // elements from one to the next
+  std::int64_t first, spacing;              // row numbers
+  std::int64_t ahead = 0;                   // elements to fetch ahead in each; 0: none
+};
+
+// out[token][row] for n_rows x n_tokens outputs.
 template <typename Weights, int n_rows, int n_tokens>
-void float_tile(const MatmulTask& task, const typename Weights::Element* weight, std::int64_t weight_stride,
-                std::int64_t n_cols, std::int64_t row, std::int64_t token) {
+void float_tile(const MatmulTask& task, const FloatRows<Weights>& rows, std::int64_t n_cols, std::int64_t token) {
+  const typename Weights::Element* weight = rows.weight;
+  const std::int64_t weight_stride = rows.stride;
   const float* act[n_tokens];
   for (int t = 0; t < n_tokens; ++t) act[t] = act_row_f32(task, token + t);
   VecF sum[n_tokens][n_rows];
@@ -53,6 +63,9 @@ void float_tile(const MatmulTask& task, const typename Weights::Element* weight,
   }
   std::int64_t k = 0;
   for (; k + n_lanes <= n_cols; k += n_lanes) {
+    if (n_rows > 1 && rows.ahead != 0) {
+      for (int r = 0; r < n_rows; ++r) __builtin_prefetch(weight + r * weight_stride + k + rows.ahead, 0, 3);
+    }
     VecF w[n_rows];
     for (int r = 0; r < n_rows; ++r) w[r] = Weights::full(weight + r * weight_stride + k);
     for (int t = 0; t < n_tokens; ++t) {
@@ -67,8 +80,8 @@ void float_tile(const MatmulTask& task, const typename Weights::Element* weight,
     }
   }
   for (int t = 0; t < n_tokens; ++t) {
-    float* out = out_row(task, token + t) + row;
-    for (int r = 0; r < n_rows; ++r) out[r] = reduce_add(sum[t][r]);
+    float* out = out_row(task, token + t) + rows.first;
+    for (int r = 0; r < n_rows; ++r) out[r * rows.spacing] = reduce_add(sum[t][r]);
   }
 }
 
@@ -77,47 +90,63 @@ constexpr int float_tile_rows = n_lanes == 16 ? 4 : 3;
 constexpr int float_tile_tokens = n_lanes == 16 ? 6 : 3;
 
 template <typename Weights, int n_rows>
-void float_tile_any_tokens(const MatmulTask& task, const typename Weights::Element* weight, std::int64_t weight_stride,
-                           std::int64_t n_cols, std::int64_t row, std::int64_t token, std::int64_t n_tokens) {
+void float_tile_any_tokens(const MatmulTask& task, const FloatRows<Weights>& rows, std::int64_t n_cols,
+                           std::int64_t token, std::int64_t n_tokens) {
   switch (n_tokens) {
     case 1:
-      return float_tile<Weights, n_rows, 1>(task, weight, weight_stride, n_cols, row, token);
+      return float_tile<Weights, n_rows, 1>(task, rows, n_cols, token);
     case 2:
-      return float_tile<Weights, n_rows, 2>(task, weight, weight_stride, n_cols, row, token);
+      return float_tile<Weights, n_rows, 2>(task, rows, n_cols, token);
     case 3:
-      return float_tile<Weights, n_rows, 3>(task, weight, weight_stride, n_cols, row, token);
+      return float_tile<Weights, n_rows, 3>(task, rows, n_cols, token);
     default:
       break;
   }
   if constexpr (float_tile_tokens > 3) {
     switch (n_tokens) {
       case 4:
-        return float_tile<Weights, n_rows, 4>(task, weight, weight_stride, n_cols, row, token);
+        return float_tile<Weights, n_rows, 4>(task, rows, n_cols, token);
       case 5:
-        return float_tile<Weights, n_rows, 5>(task, weight, weight_stride, n_cols, row, token);
+        return float_tile<Weights, n_rows, 5>(task, rows, n_cols, token);
       default:
-        return float_tile<Weights, n_rows, 6>(task, weight, weight_stride, n_cols, row, token);
+        return float_tile<Weights, n_rows, 6>(task, rows, n_cols, token);
     }
   }
 }
 
-// All tokens of the task x rows [row, row + n_rows), whose weights begin at `weight`.
+// All tokens of the task x n_rows rows one after the other.
 template <typename Weights>
-void float_rows(const MatmulTask& task, const typename Weights::Element* weight, std::int64_t weight_stride,
-                std::int64_t n_cols, std::int64_t row, std::int64_t n_rows) {
+void float_rows(const MatmulTask& task, const FloatRows<Weights>& rows, std::int64_t n_cols, std::int64_t n_rows) {
   for (std::int64_t token = 0; token < task.n_tokens; token += float_tile_tokens) {
     const std::int64_t rest = task.n_tokens - token;
     const std::int64_t n_tokens = rest < float_tile_tokens ? rest : float_tile_tokens;
+    FloatRows<Weights> tile = rows;
+    const auto advance = [&](std::int64_t n) {
+      tile.weight += n * rows.stride;
+      tile.first += n;
+    };
     std::int64_t r = 0;
-    for (; r + float_tile_rows <= n_rows; r += float_tile_rows) {
-      float_tile_any_tokens<Weights, float_tile_rows>(task, weight + r * weight_stride, weight_stride, n_cols, row + r,
-                                                      token, n_tokens);
+    for (; r + float_tile_rows <= n_rows; r += float_tile_rows, advance(float_tile_rows)) {
+      float_tile_any_tokens<Weights, float_tile_rows>(task, tile, n_cols, token, n_tokens);
     }
-    for (; r < n_rows; ++r) {
-      float_tile_any_tokens<Weights, 1>(task, weight + r * weight_stride, weight_stride, n_cols, row + r, token,
-                                        n_tokens);
-    }
+    for (; r < n_rows; ++r, advance(1)) float_tile_any_tokens<Weights, 1>(task, tile, n_cols, token, n_tokens);
   }
+}
+
+// Few tokens: the products wait for memory. The rows of a tile are far apart and each walks a run of rows that lie one
+// after the other, so that memory is read in a few long streams.
+template <typename Weights>
+void float_streams(const MatmulTask& task, const typename Weights::Element* weight) {
+  constexpr std::int64_t ahead = 1024 / static_cast<std::int64_t>(sizeof(typename Weights::Element));
+  const std::int64_t n_cols = task.n_cols;
+  const std::int64_t run = (task.row_end - task.row_begin) / float_tile_rows;
+  for (std::int64_t i = 0; i < run; ++i) {
+    const std::int64_t row = task.row_begin + i;
+    const FloatRows<Weights> rows{weight + row * n_cols, run * n_cols, row, run, ahead};
+    float_tile_any_tokens<Weights, float_tile_rows>(task, rows, n_cols, 0, task.n_tokens);
+  }
+  const std::int64_t rest = task.row_begin + run * float_tile_rows;
+  float_rows<Weights>(task, {weight + rest * n_cols, n_cols, rest, 1}, n_cols, task.row_end - rest);
 }
 
 // Rows of a panel of decoded weights: as many as stay in the second-level cache.
@@ -153,7 +182,7 @@ void matmul_through_panel(const MatmulTask& task, Fill fill) {
       fill(row + r, dst);
       for (std::int64_t k = task.n_cols; k < stride; ++k) dst[k] = 0;
     }
-    float_rows<F32Weights>(task, panel, stride, stride, row, n_rows);
+    float_rows<F32Weights>(task, {panel, stride, row, 1}, stride, n_rows);
   }
 }
 
@@ -161,11 +190,13 @@ template <typename Weights>
 void matmul_float(const MatmulTask& task) {
   using Element = typename Weights::Element;
   const Element* weight = reinterpret_cast<const Element*>(task.weight);
-  if (sizeof(Element) == sizeof(float) || task.n_tokens <= float_tile_tokens) {
+  if (task.n_tokens <= float_tile_tokens) return float_streams<Weights>(task, weight);
+  if (sizeof(Element) == sizeof(float)) {
     const std::int64_t step = panel_rows(task.n_cols);
     for (std::int64_t row = task.row_begin; row < task.row_end; row += step) {
       const std::int64_t rest = task.row_end - row;
-      float_rows<Weights>(task, weight + row * task.n_cols, task.n_cols, task.n_cols, row, rest < step ? rest : step);
+      float_rows<Weights>(task, {weight + row * task.n_cols, task.n_cols, row, 1}, task.n_cols,
+                          rest < step ? rest : step);
     }
     return;
   }

@@ -64,7 +64,7 @@ struct ActTrials {
 constexpr ActTrials act_trials = [] {
   ActTrials trials{};
   for (int t = 0; t < n_act_trials; ++t) {
-    trials.level[t] = 127.0f - 0.7f * static_cast<float>(t);
+    trials.level[t] = 127.0f - static_cast<float>(t);
     trials.step_area[t] = 1 / (trials.level[t] * trials.level[t]);
     trials.number[t] = t;
   }
@@ -114,14 +114,20 @@ inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
     const float level = top > least ? best_act_level(x + 32 * g, top) : 0;
     const VecF inverse = splat(top > least ? level / top : 0.0f);
     VecF total[2] = {zero(), zero()};
+    VecF product = zero();
+    VecF square = zero();
     for (int i = 0; i < n_vectors; ++i) {
-      const VecF code = round_nearest(load(x + 32 * g + i * n_lanes) * inverse);
+      const VecF value = load(x + 32 * g + i * n_lanes) * inverse;
+      const VecF code = round_nearest(value);
+      product = madd(value, code, product);
+      square = madd(code, code, square);
       store_i8(codes + 32 * g + i * n_lanes, code);
       total[2 * i / n_vectors] = total[2 * i / n_vectors] + code;
     }
     const float first = reduce_add(total[0]);
     const float second = reduce_add(total[1]);
-    scale[g] = top > least ? top / level : 0;
+    // The scale that leaves these codes the smallest squared error.
+    scale[g] = top > least ? top / level * (reduce_add(product) / reduce_add(square)) : 0;
     sum[g] = first + second;
     half_sum[2 * g] = first;
     half_sum[2 * g + 1] = second;
@@ -267,15 +273,18 @@ void panel_group(const Panel& panel, std::int64_t g, const PackedRow* act, VecF*
   for (int t = 0; t < n_tokens; ++t) acc[t] = add_group<Kind>(dots[t], scale, min, act[t], g, acc[t]);
 }
 
-// Rows [row_begin, row_end) of a group whose lane 0 is `first_row`.
+// Lane l of a group is row first_row + l * spacing; of those, rows in [row_begin, row_end) are written.
 struct RowGroup {
-  std::int64_t first_row, row_begin, row_end;
+  std::int64_t first_row, row_begin, row_end, spacing;
 
   void write(float* out, VecF values) const {
-    if (row_begin == first_row && row_end == first_row + n_lanes) return store(out + first_row, values);
+    if (spacing == 1 && row_begin == first_row && row_end == first_row + n_lanes) return store(out + first_row, values);
     float part[n_lanes];
     store(part, values);
-    for (std::int64_t r = row_begin; r < row_end; ++r) out[r] = part[r - first_row];
+    for (int lane = 0; lane < n_lanes; ++lane) {
+      const std::int64_t row = first_row + lane * spacing;
+      if (row >= row_begin && row < row_end) out[row] = part[lane];
+    }
   }
 };
 
@@ -315,17 +324,33 @@ void panel_tokens(const MatmulTask& task, const Panel& panel, const RowGroup& ro
   if (token < token_end) panel_tile<Kind, 1>(task, panel, rows, token);
 }
 
-// Walks the blocks of n_lanes rows and prefetches the rows behind them, which come next.
+// What to fetch from memory while a group is decoded.
+struct FetchAhead {
+  const std::uint8_t* next = nullptr;  // as many bytes from here on as the group has; null: nothing
+  std::int64_t lane_bytes = 0;         // so far ahead in every lane; 0: nothing
+
+  // For the bytes [begin, end) of a group whose lanes begin row_stride bytes apart.
+  void fetch(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t begin, std::int64_t end) const {
+    if (next != nullptr) {
+      for (std::int64_t at = begin; at < end; at += 64) __builtin_prefetch(next + at, 0, 2);
+    } else if (lane_bytes != 0) {
+      for (std::int64_t line = begin / 64; line < end / 64; ++line) {
+        const std::int64_t lane = line % n_lanes;
+        __builtin_prefetch(weight + lane * row_stride + line / n_lanes * 64 + lane_bytes, 0, 2);
+      }
+    }
+  }
+};
+
+// Walks the blocks of n_lanes rows.
 template <typename Type, typename Sink>
-void decode_rows(const std::uint8_t* weight, std::int64_t row_bytes, std::int64_t n_blocks,
-                 const std::uint8_t* prefetch, Sink& sink) {
+void decode_rows(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t n_blocks, const FetchAhead& ahead,
+                 Sink& sink) {
   constexpr std::int64_t step = static_cast<std::int64_t>(Type::block_bytes) * n_lanes;
   for (std::int64_t b = 0; b < n_blocks; ++b) {
-    if (prefetch != nullptr) {
-      for (std::int64_t i = 0; i < step; i += 64) __builtin_prefetch(prefetch + b * step + i, 0, 2);
-    }
+    ahead.fetch(weight, row_stride, b * step, (b + 1) * step);
     sink.first_group = b * Type::n_groups;
-    Type::decode(weight + b * Type::block_bytes, row_bytes, sink);
+    Type::decode(weight + b * Type::block_bytes, row_stride, sink);
   }
 }
 
@@ -336,28 +361,43 @@ inline std::int64_t tokens_at_once(std::int64_t n_cols) {
 }
 
 template <typename Type>
-void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t row_bytes, const RowGroup& rows,
-               const std::uint8_t* prefetch, std::int64_t token, std::int64_t token_end) {
+void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t row_stride, const RowGroup& rows,
+               const FetchAhead& ahead, std::int64_t token, std::int64_t token_end) {
   const std::int64_t n_blocks = task.n_cols / (32 * Type::n_groups);
   if (token_end - token == 1) {
     VectorSink<Type> sink;
     sink.act = PackedRow(packed_act(task, token), task.n_cols);
-    decode_rows<Type>(weight, row_bytes, n_blocks, prefetch, sink);
+    decode_rows<Type>(weight, row_stride, n_blocks, ahead, sink);
     rows.write(out_row(task, token), sink.acc);
     return;
   }
   PanelSink<Type, offset_in_panel<Type>> sink{Panel(task.scratch, task.n_cols)};
-  decode_rows<Type>(weight, row_bytes, n_blocks, prefetch, sink);
+  decode_rows<Type>(weight, row_stride, n_blocks, ahead, sink);
   panel_tokens<panel_kind<Type>>(task, sink.panel, rows, token, token_end);
 }
 
-// Calls use(rows, weight, prefetch) for every n_lanes rows of the task; prefetch: the rows behind them, or null.
+// With few tokens the products wait for memory, and n_lanes long streams come faster than rows of a few hundred bytes
+// side by side: the task's rows are cut into n_lanes runs, each lane walks one. With many tokens there is time to
+// fetch the next rows while these are multiplied.
+constexpr std::int64_t max_stream_tokens = 16;
+constexpr std::int64_t stream_ahead_bytes = 512;
+
+// Calls use(rows, weight, row_stride, ahead) for every n_lanes rows of the task.
 template <typename Use>
 void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
   const std::uint8_t* weight = reinterpret_cast<const std::uint8_t*>(task.weight);
-  for (std::int64_t row = task.row_begin; row < task.row_end; row += n_lanes) {
+  const std::int64_t run = task.n_tokens <= max_stream_tokens ? (task.row_end - task.row_begin) / n_lanes : 0;
+  std::int64_t row = task.row_begin;
+  if (run > 1) {
+    for (std::int64_t i = 0; i < run; ++i) {
+      const RowGroup rows{row + i, row, row + run * n_lanes, run};
+      use(rows, weight + (row + i) * row_bytes, run * row_bytes, FetchAhead{nullptr, stream_ahead_bytes});
+    }
+    row += run * n_lanes;
+  }
+  for (; row < task.row_end; row += n_lanes) {
     const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
-    RowGroup rows{row, row, end};
+    RowGroup rows{row, row, end, 1};
     const std::uint8_t* first = weight + row * row_bytes;
     const std::uint8_t* next = end + n_lanes <= task.row_end ? weight + end * row_bytes : nullptr;
     if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
@@ -371,7 +411,7 @@ void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
       }
       first = copy;
     }
-    use(rows, first, next);
+    use(rows, first, row_bytes, FetchAhead{next, 0});
   }
 }
 
@@ -388,10 +428,11 @@ void matmul_int8(const MatmulTask& task) {
   const std::int64_t chunk = tokens_at_once(task.n_cols);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t token_end = token + chunk < task.n_tokens ? token + chunk : task.n_tokens;
-    for_row_groups(task, row_bytes,
-                   [&](const RowGroup& rows, const std::uint8_t* weight, const std::uint8_t* prefetch) {
-                     int8_rows<Type>(task, weight, row_bytes, rows, prefetch, token, token_end);
-                   });
+    for_row_groups(
+        task, row_bytes,
+        [&](const RowGroup& rows, const std::uint8_t* first, std::int64_t row_stride, const FetchAhead& ahead) {
+          int8_rows<Type>(task, first, row_stride, rows, ahead, token, token_end);
+        });
   }
 }
 

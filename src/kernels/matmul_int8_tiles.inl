@@ -158,22 +158,23 @@ void matmul_int8_tiles(const MatmulTask& task) {
       act.first = copy;
     }
     const int rest = static_cast<int>(n % tile_tokens);
-    for_row_groups(task, row_bytes,
-                   [&](const RowGroup& rows, const std::uint8_t* weight, const std::uint8_t* prefetch) {
-                     PanelSink<Type, 0> sink{Panel(task.scratch, task.n_cols)};
-                     decode_rows<Type>(weight, row_bytes, task.n_cols / (32 * Type::n_groups), prefetch, sink);
-                     if (n >= tile_tokens) configure_int8_tiles(tile_tokens, 32 / Type::n_scales);
-                     std::int64_t t = 0;
-                     for (; t + tile_tokens <= n; t += tile_tokens) {
-                       const TokenRows tile{act.first + t * act_bytes, act_bytes};
-                       int8_tile<Kind, tile_tokens>(task, sink.panel, rows, tile, token + t);
-                     }
-                     if (rest != 0) {
-                       configure_int8_tiles(rest, 32 / Type::n_scales);
-                       const TokenRows tile{act.first + t * act_bytes, act_bytes};
-                       int8_tile_rest<Kind>(task, sink.panel, rows, tile, token + t, rest);
-                     }
-                   });
+    for_row_groups(
+        task, row_bytes,
+        [&](const RowGroup& rows, const std::uint8_t* weight, std::int64_t row_stride, const FetchAhead& ahead) {
+          PanelSink<Type, 0> sink{Panel(task.scratch, task.n_cols)};
+          decode_rows<Type>(weight, row_stride, task.n_cols / (32 * Type::n_groups), ahead, sink);
+          if (n >= tile_tokens) configure_int8_tiles(tile_tokens, 32 / Type::n_scales);
+          std::int64_t t = 0;
+          for (; t + tile_tokens <= n; t += tile_tokens) {
+            const TokenRows tile{act.first + t * act_bytes, act_bytes};
+            int8_tile<Kind, tile_tokens>(task, sink.panel, rows, tile, token + t);
+          }
+          if (rest != 0) {
+            configure_int8_tiles(rest, 32 / Type::n_scales);
+            const TokenRows tile{act.first + t * act_bytes, act_bytes};
+            int8_tile_rest<Kind>(task, sink.panel, rows, tile, token + t, rest);
+          }
+        });
   }
   _tile_release();
 }

@@ -41,9 +41,12 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-// Bytes a second that the threads read together from memory well beyond the caches.
+// Bytes a second that the threads read together from memory well beyond the caches, each in four streams, the fastest
+// of a few passes.
 double read_bandwidth(int n_threads) {
-  constexpr std::size_t words_a_thread = std::size_t{32} << 20;  // 256 MiB
+  constexpr std::size_t n_streams = 4;
+  constexpr std::size_t stream_words = std::size_t{8} << 20;  // 256 MiB a thread
+  constexpr std::size_t ahead = 128;                          // words
   std::vector<std::vector<std::uint64_t>> blocks(static_cast<std::size_t>(n_threads));
   std::vector<std::uint64_t> sums(blocks.size());
   double best = 0;
@@ -52,11 +55,14 @@ double read_bandwidth(int n_threads) {
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       threads.emplace_back([&, i] {
-        if (blocks[i].empty()) blocks[i].assign(words_a_thread, i + 1);
+        if (blocks[i].empty()) blocks[i].assign(n_streams * stream_words + ahead, i + 1);
         std::uint64_t lanes[8] = {};
-        const std::uint64_t* p = blocks[i].data();
-        for (std::size_t k = 0; k < words_a_thread; k += 8) {
-          for (std::size_t lane = 0; lane < 8; ++lane) lanes[lane] += p[k + lane];
+        for (std::size_t k = 0; k < stream_words; k += 8) {
+          for (std::size_t stream = 0; stream < n_streams; ++stream) {
+            const std::uint64_t* p = blocks[i].data() + stream * stream_words + k;
+            __builtin_prefetch(p + ahead);
+            for (std::size_t lane = 0; lane < 8; ++lane) lanes[lane] += p[lane];
+          }
         }
         sums[i] += std::accumulate(std::begin(lanes), std::end(lanes), std::uint64_t{0});
       });
@@ -65,7 +71,7 @@ double read_bandwidth(int n_threads) {
     const double seconds = seconds_since(start);
     // The first round fills the memory. Reading the sums keeps the loop from being optimised away.
     if (round > 0 && sums[0] != 0)
-      best = std::max(best, static_cast<double>(blocks.size() * words_a_thread * 8) / seconds);
+      best = std::max(best, static_cast<double>(blocks.size() * n_streams * stream_words * 8) / seconds);
   }
   return best;
 }
