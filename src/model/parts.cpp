@@ -110,7 +110,7 @@ RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims, co
   const std::string original = at.name("original_max_position_embeddings");
   // Beside the object it counts more than in it, but not where layers differ.
   const bool typed = path.find('.') != std::string::npos;
-  const Key original_key{"", {typed ? original : "original_max_position_embeddings", original}};
+  const Key original_key{"", {typed ? std::string_view() : "original_max_position_embeddings", original}};
   const double trained = defaults.original_context != 0 ? defaults.original_context : context;
   s.original_context = h.number_or(original_key, trained, 1);
   const std::optional<double> factor = at.given("factor");
