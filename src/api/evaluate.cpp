@@ -72,7 +72,9 @@ Evaluation evaluate(const Model& model, const std::vector<TokenId>& ids, const E
   api::RunOptions run = api::resolve(*impl.model, engine_options, api::available_memory() + impl.held_bytes);
   api::require_memory(run.memory, impl.info.name);
   const bool wants_logits = spec.head.exists;
-  if (wants_logits) run.core.limits.max_outputs = run.core.limits.chunk;
+  if (wants_logits) {
+    run.core.limits.max_outputs = spec.needs_whole_sequence() ? n_longest : run.core.limits.chunk;
+  }
 
   Evaluation result;
   result.ids = ids;

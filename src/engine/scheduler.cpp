@@ -36,7 +36,8 @@ class Planner {
     for (std::size_t i = 0; i < views_.size() && rows_left_ > 0 && n_running_ < limits_.max_sequences; ++i) {
       if (views_[i].running || views_[i].n_pending() == 0 || views_[i].waits) continue;
       if (views_[i].kind != choice_.kind || views_[i].needs_source || was_preempted(i)) break;
-      if (outputs_left_ <= 0 && views_[i].outputs_from < views_[i].n_ids) break;
+      const bool wants_logits = choice_.kind == OutputKind::logits && views_[i].outputs_from < views_[i].n_ids;
+      if (wants_logits && outputs_left_ <= 0) break;
       if (!admit(i)) break;
       add(i, outputs_left_);
     }

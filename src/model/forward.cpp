@@ -138,7 +138,7 @@ void run_stack(const ops::Context& c, const StackWeights& stack, const StackInpu
   embed(c, stack, inputs, step, in, b);
   for (std::size_t i = 0; i < stack.spec->layers.size(); ++i) {
     show(c, in, i, b.x);
-    const std::size_t bound = stack.spec->shared_layers ? 0 : i;
+    const std::size_t bound = stack.spec->group_of(i);
     const Layer& spec = stack.spec->layers[i];
     const LayerWeights& weights = stack.layers[bound];
     if (weights.stream) ops::norm(c, b.x, *weights.stream, b.x);

@@ -16,6 +16,27 @@ using nlohmann::json;
 
 constexpr std::int64_t max_layers = 1024;
 
+// JSON with the numbers that Python writes beside it: Infinity is the largest float here, NaN is null.
+json parse_config(std::string_view text) {
+  json config = json::parse(text, nullptr, false);
+  if (!config.is_discarded()) return config;
+  constexpr std::pair<std::string_view, std::string_view> names[] = {{"Infinity", "3.402823466e+38"}, {"NaN", "null"}};
+  std::string plain;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"' && (i == 0 || text[i - 1] != '\\')) quoted = !quoted;
+    const auto* name = std::find_if(std::begin(names), std::end(names),
+                                    [&](const auto& known) { return text.substr(i).starts_with(known.first); });
+    if (quoted || name == std::end(names)) {
+      plain += text[i];
+    } else {
+      plain += name->second;
+      i += name->first.size() - 1;
+    }
+  }
+  return json::parse(plain, nullptr, false);
+}
+
 std::string describe(const json& value) {
   std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
@@ -50,7 +71,7 @@ Hyper::Hyper(const formats::WeightsFile& file) : file_(file), gguf_(file.kind() 
     architecture_ = std::string(file.metadata().require_string("general.architecture"));
     prefix_ = architecture_ + ".";
   } else {
-    config_ = json::parse(file.config_json(), nullptr, false);
+    config_ = parse_config(file.config_json());
     if (!config_.is_object()) {
       throw Error(ErrorCode::model, fmt::format("{}: config.json is no JSON object", file.path()));
     }
@@ -332,6 +353,21 @@ void Hyper::expect_flag(const Key& key, bool value, std::string_view why) const 
   }
 }
 
+void Hyper::add_unused(const json& object, const std::string& scope, std::vector<std::string>& unused) const {
+  for (const auto& [name, value] : object.items()) {
+    const std::string path = scope + name;
+    if (value.is_null() || is_inert_config_key(name)) continue;
+    if (value.is_object()) {
+      const std::string inner = path + ".";
+      const auto first = used_.lower_bound(inner);
+      const bool as_a_whole = used_.contains(path) && (first == used_.end() || !first->starts_with(inner));
+      if (!as_a_whole) add_unused(value, inner, unused);
+    } else if (!used_.contains(path)) {
+      unused.push_back(path);
+    }
+  }
+}
+
 std::vector<std::string> Hyper::unused_keys() const {
   std::vector<std::string> unused;
   if (gguf_) {
@@ -341,20 +377,7 @@ std::vector<std::string> Hyper::unused_keys() const {
     }
     return unused;
   }
-  for (const auto& [name, value] : config_.items()) {
-    if (value.is_null() || used_.contains(name) || is_inert_config_key(name)) continue;
-    if (!value.is_object()) {
-      unused.push_back(name);
-      continue;
-    }
-    for (const auto& [inner, inner_value] : value.items()) {
-      const std::string path = name + "." + inner;
-      const bool deeper = std::any_of(used_.begin(), used_.end(),
-                                      [&](const std::string& used) { return used.starts_with(path + "."); });
-      if (inner_value.is_null() || deeper || used_.contains(path) || is_inert_config_key(inner)) continue;
-      unused.push_back(path);
-    }
-  }
+  add_unused(config_, "", unused);
   return unused;
 }
 

@@ -124,6 +124,7 @@ class Hyper {
   std::optional<Found> find(const Key& key) const;
   const nlohmann::json* find_json(std::string_view path) const;
   std::string name_of(const Key& key) const;
+  void add_unused(const nlohmann::json& object, const std::string& scope, std::vector<std::string>& unused) const;
 
   const formats::WeightsFile& file_;
   bool gguf_;

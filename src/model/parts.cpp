@@ -51,26 +51,73 @@ RopeScaling gguf_scaling(const Hyper& h) {
   return s;
 }
 
-// rope_scaling or rope_parameters of config.json, at `path`.
-RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims) {
-  const auto name = [&](std::string_view key) { return path + "." + std::string(key); };
-  const std::string type_key = name("rope_type"), old_type_key = name("type");
-  const Key type{"", {type_key, old_type_key}};
-  RopeScaling s;
-  const std::string kind = h.text_or(type, "default");
-  const auto number = [&](std::string_view key, double otherwise) {
+// Keys of one rotation in config.json: those of the object at `path`.
+class RopeKeys {
+ public:
+  RopeKeys(const Hyper& h, std::string path) : h_(h), path_(std::move(path)) {}
+
+  std::string name(std::string_view key) const { return path_ + "." + std::string(key); }
+  double number_or(std::string_view key, double otherwise) const {
     const std::string full = name(key);
-    return h.number_or({"", {full}}, otherwise);
-  };
+    return h_.number_or({"", {full}}, otherwise);
+  }
+  double number(std::string_view key) const {
+    const std::string full = name(key);
+    return h_.number({"", {full}});
+  }
+  std::optional<double> given(std::string_view key) const {
+    const std::string full = name(key);
+    const Key found{"", {full}};
+    return h_.has(found) ? std::optional(h_.number(found)) : std::nullopt;
+  }
+  bool flag_or(std::string_view key, bool otherwise) const {
+    const std::string full = name(key);
+    return h_.flag_or({"", {full}}, otherwise);
+  }
+  // One number for each rotated pair.
+  std::vector<double> factors(std::string_view key, int n_pairs) const {
+    const std::string full = name(key);
+    const Key list{"", {full}};
+    std::vector<double> result = h_.numbers(list).value_or(std::vector<double>{});
+    if (result.size() != static_cast<std::size_t>(n_pairs)) {
+      h_.fail(list, fmt::format("{} numbers", result.size()), fmt::format("{}", n_pairs));
+    }
+    for (const double f : result) {
+      if (!(f > 0)) h_.fail(list, fmt::format("{}", f), "positive numbers");
+    }
+    return result;
+  }
+  [[noreturn]] void fail(std::string_view key, const std::string& found, const std::string& expected) const {
+    const std::string full = name(key);
+    h_.fail({"", {full}}, found, expected);
+  }
+
+ private:
+  const Hyper& h_;
+  std::string path_;
+};
+
+// rope_scaling or rope_parameters of config.json, at `path`.
+RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims, const RopeDefaults& defaults) {
+  const RopeKeys at(h, path);
+  const std::string type_key = at.name("rope_type"), old_type_key = at.name("type");
+  const Key type{"", {type_key, old_type_key}};
+  std::string kind = h.text_or(type, "default");
+  if (kind == "su" || (kind == "yarn" && defaults.yarn_is_longrope)) kind = "longrope";
+  RopeScaling s;
+  if (kind == "default") return s;
   const double context = static_cast<double>(h.integer_or(keys::n_context, 2048, 1));
-  const std::string original = name("original_max_position_embeddings");
-  const Key original_key{"", {"original_max_position_embeddings", original}};
-  s.original_context = h.number_or(original_key, context, 1);
-  s.factor = number("factor", 1);
-  if (!(s.factor > 0)) h.fail(type, fmt::format("factor {}", s.factor), "a positive factor");
-  if (kind == "default") {
-    s = {};
-  } else if (kind == "linear") {
+  const std::string original = at.name("original_max_position_embeddings");
+  // Beside the object it counts more than in it, but not where layers differ.
+  const bool typed = path.find('.') != std::string::npos;
+  const Key original_key{"", {typed ? std::string_view() : "original_max_position_embeddings", original}};
+  const double trained = defaults.original_context != 0 ? defaults.original_context : context;
+  s.original_context = h.number_or(original_key, trained, 1);
+  const std::optional<double> factor = at.given("factor");
+  if (factor && !(*factor > 0)) at.fail("factor", fmt::format("{}", *factor), "a positive number");
+  const bool by_context = kind == "yarn" || kind == "longrope";
+  s.factor = by_context ? factor.value_or(context / s.original_context) : factor ? *factor : at.number("factor");
+  if (kind == "linear") {
     s.kind = RopeScaling::Kind::linear;
   } else if (kind == "dynamic") {
     s.kind = RopeScaling::Kind::dynamic;
@@ -78,41 +125,35 @@ RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims) {
     if (dims <= 2) h.fail(type, "dynamic with 2 rotated entries", "more");
   } else if (kind == "llama3") {
     s.kind = RopeScaling::Kind::llama3;
-    s.low_freq_factor = number("low_freq_factor", 1);
-    s.high_freq_factor = number("high_freq_factor", 4);
+    s.low_freq_factor = at.number("low_freq_factor");
+    s.high_freq_factor = at.number("high_freq_factor");
     if (s.low_freq_factor == s.high_freq_factor) h.fail(type, "equal low and high factors", "different ones");
   } else if (kind == "yarn") {
     s.kind = RopeScaling::Kind::yarn;
-    s.beta_fast = number("beta_fast", 32);
-    s.beta_slow = number("beta_slow", 1);
-    s.mscale = number("mscale", 0);
-    s.mscale_all_dim = number("mscale_all_dim", 0);
-    const std::string truncate = name("truncate"), factor = name("attention_factor");
-    s.truncate = h.flag_or({"", {truncate}}, true);
-    const Key factor_key{"", {factor}};
-    if (h.has(factor_key)) s.attention_factor = h.number(factor_key);
-  } else if (kind == "longrope" || kind == "su") {
+    const double fast = at.number_or("beta_fast", 32), slow = at.number_or("beta_slow", 1);
+    s.beta_fast = fast != 0 ? fast : 32;
+    s.beta_slow = slow != 0 ? slow : 1;
+    s.mscale = at.number_or("mscale", 0);
+    s.mscale_all_dim = at.number_or("mscale_all_dim", 0);
+    s.truncate = at.flag_or("truncate", true);
+    s.attention_factor = at.given("attention_factor");
+  } else if (kind == "longrope") {
     s.kind = RopeScaling::Kind::longrope;
-    if (h.has({"", {"original_max_position_embeddings"}}) || s.factor == 1) s.factor = context / s.original_context;
-    const std::string factor = name("attention_factor");
-    const Key factor_key{"", {factor}};
-    if (h.has(factor_key)) s.attention_factor = h.number(factor_key);
-    for (const bool is_long : {false, true}) {
-      const std::string key = name(is_long ? "long_factor" : "short_factor");
-      const Key list{"", {key}};
-      std::vector<double> factors = h.numbers(list).value_or(std::vector<double>{});
-      if (factors.size() != static_cast<std::size_t>(dims / 2)) {
-        h.fail(list, fmt::format("{} numbers", factors.size()), fmt::format("{}", dims / 2));
-      }
-      for (const double f : factors) {
-        if (!(f > 0)) h.fail(list, fmt::format("{}", f), "positive numbers");
-      }
-      (is_long ? s.long_factor : s.short_factor) = std::move(factors);
-    }
+    s.attention_factor = at.given("attention_factor");
+    s.short_factor = at.factors("short_factor", dims / 2);
+    s.long_factor = at.factors("long_factor", dims / 2);
   } else {
     h.fail(type, formats::quote(kind), "default, linear, dynamic, llama3, yarn or longrope");
   }
   return s;
+}
+
+// An odd fraction of a head: its pairs are those of the even number above, their frequencies those of the odd one.
+void set_odd_period(const Hyper& h, Rope& rope, int period) {
+  if (rope.scaling.kind == RopeScaling::Kind::yarn || rope.scaling.kind == RopeScaling::Kind::longrope) {
+    h.fail(keys::rope_fraction, fmt::format("{} rotated entries", period), "an even number with this kind of scaling");
+  }
+  rope.period = period;
 }
 
 int checked_dims(const Hyper& h, const Key& key, std::int64_t dims, int head_dim) {
@@ -159,22 +200,36 @@ Presence by_key(const Hyper& h, const Key& key, bool otherwise) {
   return if_gguf_else(h, h.flag_or(key, otherwise));
 }
 
-Rope rope(const Hyper& h, int dims, double default_base, std::string_view layer_type) {
+Rope rope(const Hyper& h, int dims, const RopeDefaults& defaults, std::string_view layer_type) {
   Rope r;
   r.dims = dims;
   if (h.gguf()) {
-    r.base = h.number_or(keys::rope_base, default_base);
+    r.base = h.number_or(keys::rope_base, defaults.base);
     r.scaling = gguf_scaling(h);
     r.divisors = true;
   } else {
     const std::string typed = "rope_parameters." + std::string(layer_type);
-    const bool is_typed = h.has({"", {typed}});
-    const std::string path = is_typed ? typed : h.has({"", {"rope_parameters"}}) ? "rope_parameters" : "rope_scaling";
+    const bool is_typed = h.has({"", {typed}}), is_old = h.has({"", {"rope_scaling"}});
+    const bool is_new = h.has({"", {"rope_parameters"}});
+    const std::string path = is_typed ? typed : is_new && !is_old ? "rope_parameters" : "rope_scaling";
     const std::string base = path + ".rope_theta";
-    r.base = h.number_or({"", {base, keys::rope_base.hugging_face[0], keys::rope_base.hugging_face[1]}}, default_base);
-    r.scaling = config_scaling(h, path, dims);
+    const Key base_key{"", {base, keys::rope_base.hugging_face[0], keys::rope_base.hugging_face[1]}};
+    r.base = h.number_or(base_key, defaults.base);
+    r.scaling = is_old || is_new ? config_scaling(h, path, dims, defaults) : defaults.scaling;
   }
   if (!(r.base > 1)) h.fail(keys::rope_base, fmt::format("{}", r.base), "a number above 1");
+  return r;
+}
+
+Rope windowed_rope(const Hyper& h, const Rope& full, double base) {
+  Rope r = full;
+  if (h.has({"", {"rope_parameters.sliding_attention"}})) {
+    r = rope(h, full.dims, {.base = base}, "sliding_attention");
+    r.pairing = full.pairing;
+  } else {
+    r.base = base;
+    r.scaling = {};
+  }
   return r;
 }
 
@@ -191,15 +246,22 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
   a.value_dim = static_cast<int>(h.integer_or(keys::value_dim, a.head_dim, 1, max_width));
   if (a.head_dim < 1) h.fail(keys::n_head, fmt::format("{}", a.n_head), fmt::format("at most {}", n_embd));
   if (d.has_rope) {
-    int dims = a.head_dim;
+    int dims = a.head_dim, period = dims;
     if (h.gguf()) {
-      dims = checked_dims(h, keys::rope_dims, h.integer_or(keys::rope_dims, a.head_dim), a.head_dim);
+      dims = period = checked_dims(h, keys::rope_dims, h.integer_or(keys::rope_dims, a.head_dim), a.head_dim);
     } else {
-      const Key fraction{"", {"partial_rotary_factor", "rotary_pct", "rope_parameters.partial_rotary_factor"}};
+      const Key fraction{
+          "",
+          {"rope_parameters.full_attention.partial_rotary_factor", "rope_parameters.partial_rotary_factor",
+           "rope_scaling.partial_rotary_factor", "partial_rotary_factor", "rotary_pct"}};
       const double part = h.number_or(fraction, d.rope_fraction, 0);
-      dims = checked_dims(h, fraction, static_cast<std::int64_t>(part * a.head_dim), a.head_dim);
+      period = static_cast<int>(std::min(part, 2.0) * a.head_dim);
+      dims = checked_dims(h, fraction, period + period % 2, a.head_dim);
     }
-    a.rope = rope(h, dims, d.rope_base, d.layer_type);
+    RopeDefaults defaults = d.rope;
+    defaults.base = d.rope_base;
+    a.rope = rope(h, dims, defaults);
+    if (period % 2 != 0) set_odd_period(h, a.rope, period);
     a.rope.pairing = h.gguf() ? d.gguf_pairing : d.pairing;
   }
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, false);
@@ -293,12 +355,16 @@ void set_window(Attention& a, std::int64_t window) {
   a.window = static_cast<int>(window);
 }
 
+void set_switched_window(const Hyper& h, Attention& a, bool windowed, std::int64_t otherwise) {
+  if (h.gguf()) return;
+  const std::int64_t window = h.integer_or(keys::window, otherwise, 0);
+  if (h.flag_or({"", {"use_sliding_window"}}, false) && windowed) set_window(a, window);
+}
+
 void set_late_window(const Hyper& h, Attention& a, int i) {
   if (h.gguf()) return;
   const bool late = i >= h.integer_or({"", {"max_window_layers"}}, 28);
-  const bool windowed = windowed_by_type(h, i).value_or(late);
-  const std::int64_t window = h.integer_or(keys::window, 4096, 0);
-  if (h.flag_or({"", {"use_sliding_window"}}, false) && windowed) set_window(a, window);
+  set_switched_window(h, a, windowed_by_type(h, i).value_or(late));
 }
 
 Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act) {

@@ -25,17 +25,27 @@ Presence by_key(const Hyper& h, const Key& key, bool otherwise);
 // GGUF: if the tensor is there; Hugging Face: as given.
 Presence if_gguf_else(const Hyper& h, bool there);
 
+struct RopeDefaults {
+  double base = 10'000;
+  RopeScaling scaling = {};       // where config.json names none
+  double original_context = 0;    // 0: the whole context
+  bool yarn_is_longrope = false;  // the type's name in older files of a family
+};
 // Rotation of `dims` entries. layer_type: "full_attention", "sliding_attention" where config.json tells them apart.
-Rope rope(const Hyper& h, int dims, double default_base, std::string_view layer_type = "full_attention");
+Rope rope(const Hyper& h, int dims, const RopeDefaults& defaults = {}, std::string_view layer_type = "full_attention");
+
+// Rotation of windowed layers where they have one of their own: what config.json says of sliding_attention, else this
+// base without scaling.
+Rope windowed_rope(const Hyper& h, const Rope& full, double base);
 
 struct AttentionDefaults {
   double rope_base = 10'000;
-  int head_dim = 0;  // 0: n_embd / n_head
+  RopeDefaults rope = {};  // besides the base
+  int head_dim = 0;        // 0: n_embd / n_head
   double rope_fraction = 1;
   bool has_rope = true;
   RopePairing gguf_pairing = RopePairing::halves;
   RopePairing pairing = RopePairing::halves;  // of Hugging Face folders
-  std::string_view layer_type = "full_attention";
 };
 // Heads, widths, rotation, biases (attention_bias) as the file says for layer i.
 Attention attention(const Hyper& h, int i, const AttentionDefaults& defaults = {});
@@ -56,6 +66,8 @@ std::optional<bool> windowed_by_type(const Hyper& h, int i);
 // GGUF: attention.sliding_window_pattern, a number n (every n-th layer is full) or one flag a layer.
 bool windowed_by_pattern(const Hyper& h, int i, int default_period);
 void set_window(Attention& a, std::int64_t window);
+// A window where use_sliding_window is set (config.json) and this layer has one.
+void set_switched_window(const Hyper& h, Attention& a, bool windowed, std::int64_t otherwise = 4096);
 // Qwen: with use_sliding_window, from layer max_window_layers on or as layer_types says.
 void set_late_window(const Hyper& h, Attention& a, int i);
 

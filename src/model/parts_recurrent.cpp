@@ -40,8 +40,8 @@ std::optional<bool> recurrent_by_type(const Hyper& h, int i, std::string_view re
     h.fail(keys::layer_types, fmt::format("array of {}", types->size()), fmt::format("{} layers", h.n_layer()));
   }
   const std::string& type = (*types)[static_cast<std::size_t>(i)];
-  if (type == recurrent) return true;
-  if (type == attention) return false;
+  if (type == recurrent || type == "linear_attention") return true;
+  if (type == attention || type == "full_attention") return false;
   h.fail(keys::layer_types, formats::quote(type), fmt::format("{} or {}", recurrent, attention));
 }
 
@@ -52,8 +52,9 @@ int conv_width(const Hyper& h, const Key& key, int otherwise) {
 
 void use_mamba2_keys(const Hyper& h) {
   use_training_keys(h);
-  for (const Key& key : {keys::ssm_conv, keys::ssm_inner, keys::ssm_expand, keys::ssm_state, keys::ssm_groups,
-                         keys::ssm_heads, keys::ssm_head_dim, keys::ssm_conv_bias, keys::ssm_bias}) {
+  for (const Key& key :
+       {keys::ssm_conv, keys::ssm_inner, keys::ssm_expand, keys::ssm_state, keys::ssm_groups, keys::ssm_heads,
+        keys::ssm_head_dim, keys::ssm_conv_bias, keys::ssm_bias, keys::ssm_dt_limits}) {
     h.use(key);
   }
 }
@@ -93,6 +94,13 @@ Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key) {
   }
   if (m.n_heads % m.n_groups != 0 || m.inner % m.n_groups != 0) {
     h.fail(keys::ssm_groups, fmt::format("{} groups", m.n_groups), fmt::format("a divisor of {} heads", m.n_heads));
+  }
+  if (const std::optional<std::vector<double>> limits = h.numbers(keys::ssm_dt_limits)) {
+    if (limits->size() != 2) {
+      h.fail(keys::ssm_dt_limits, fmt::format("{} numbers", limits->size()), "the lowest and the highest time step");
+    }
+    m.dt_min = static_cast<float>(limits->front());
+    m.dt_max = static_cast<float>(limits->back());
   }
   m.conv_bias = by_key(h, keys::ssm_conv_bias, true);
   m.bias = m.output_bias = by_key(h, keys::ssm_bias, false);

@@ -16,13 +16,15 @@ inline constexpr Key ssm_dt_rank{"ssm.time_step_rank", {"time_step_rank", "mamba
 inline constexpr Key ssm_groups{"ssm.group_count", {"n_groups", "mamba_n_groups"}};
 inline constexpr Key ssm_heads{"ssm.time_step_rank", {"num_heads", "mamba_n_heads"}};
 inline constexpr Key ssm_head_dim{"", {"mamba_d_head"}};
+inline constexpr Key ssm_dt_limits{"", {"time_step_limit"}};
 inline constexpr Key ssm_conv_bias{"", {"use_conv_bias", "mamba_conv_bias"}};
 inline constexpr Key ssm_bias{"", {"use_bias", "mamba_proj_bias"}};
 }  // namespace keys
 
 // Layer i is a recurrence, not attention: in GGUF files it has no key/value heads.
 bool recurrent_by_heads(const Hyper& h, int i);
-// The same by layer_types of config.json, which has one of these names for each layer; nullopt if there is no list.
+// The same by layer_types of config.json, which has one of these names or their newer ones (linear_attention,
+// full_attention) for each layer; nullopt if there is no list.
 std::optional<bool> recurrent_by_type(const Hyper& h, int i, std::string_view recurrent, std::string_view attention);
 // Width of a convolution in tokens.
 int conv_width(const Hyper& h, const Key& key, int otherwise = 0);

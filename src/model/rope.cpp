@@ -68,16 +68,17 @@ double yarn_mscale(double factor, double mscale) {
 
 void rope_angles(const Rope& rope, std::int64_t length, const std::vector<float>& divisors, RopeAngles& out) {
   const RopeScaling& s = rope.scaling;
+  const double period = rope.period != 0 ? rope.period : rope.dims;
   double base = rope.base;
   if (s.kind == RopeScaling::Kind::dynamic && static_cast<double>(length) > s.original_context) {
     const double stretch = s.factor * static_cast<double>(length) / s.original_context - (s.factor - 1);
-    base *= std::pow(stretch, static_cast<double>(rope.dims) / (rope.dims - 2));
+    base *= std::pow(stretch, period / (period - 2));
   }
   out.attention_factor = 1;
   out.inverse_frequency.resize(static_cast<std::size_t>(rope.dims / 2));
   for (std::size_t i = 0; i < out.inverse_frequency.size(); ++i) {
     // Models were trained with frequencies in single precision.
-    out.inverse_frequency[i] = static_cast<float>(std::pow(base, -2.0 * static_cast<double>(i) / rope.dims));
+    out.inverse_frequency[i] = static_cast<float>(std::pow(base, -2.0 * static_cast<double>(i) / period));
     if (!divisors.empty()) out.inverse_frequency[i] /= divisors[i];
   }
   switch (s.kind) {

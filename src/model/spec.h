@@ -50,7 +50,8 @@ struct RopeScaling {
 
 struct Rope {
   RopePairing pairing = RopePairing::halves;
-  int dims = 0;  // rotated entries of a head, the first ones; 0: no rotation
+  int dims = 0;    // rotated entries of a head, the first ones; 0: no rotation
+  int period = 0;  // frequencies are base^(-2i / period); 0: dims
   double base = 10'000;
   RopeScaling scaling = {};
   bool divisors = false;  // GGUF: frequencies are divided by the tensor rope_freqs if the file has it
@@ -137,7 +138,8 @@ struct Mamba2 {
   int norm_groups = 1;
   float norm_eps = 0;
   float input_scale = 1, output_scale = 1;
-  std::vector<float> part_scales = {};  // of z, x, B, C, dt; empty: ones
+  std::vector<float> part_scales = {};          // of z, x, B, C, dt; empty: ones
+  float dt_min = 0, dt_max = 3.402823466e+38f;  // of the time step after its softplus
 };
 
 // Gated delta rule (Qwen3-Next).
@@ -256,7 +258,11 @@ struct Stack {
   Embedding embedding = {};
   std::vector<Layer> layers = {};
   std::optional<Norm> final_norm = {};
-  bool shared_layers = false;  // one layer's weights applied again and again (ALBERT)
+  // Layers that share weights (ALBERT): layer i has those of group layer_group[i], 0 the first; empty: each its own.
+  std::vector<std::size_t> layer_group = {};
+
+  std::size_t group_of(std::size_t layer) const { return layer_group.empty() ? layer : layer_group[layer]; }
+  std::size_t n_groups() const { return layer_group.empty() ? layers.size() : layer_group.back() + 1; }
 };
 
 enum class ModelKind : std::uint8_t { decoder, encoder, encoder_decoder };

@@ -96,7 +96,7 @@ StackWeights Weights::bind_stack(Binder& binder, const Stack& stack, int n_vocab
   if (e.width != 0) s.projection = binder.linear("embd_projection", spec.n_embd, width, e.project_bias);
   s.final_norm = bind_norm(binder, stack.final_norm, "output_norm", spec.n_embd);
   Build build{binder, state, ropes, spec.n_embd};
-  for (std::size_t i = 0; i < (stack.shared_layers ? 1 : stack.layers.size()); ++i) {
+  for (std::size_t i = 0; i < stack.n_groups(); ++i) {
     binder.enter(stack, static_cast<int>(i));
     s.layers.push_back(bind_layer(build, stack.layers[i]));
   }

@@ -29,7 +29,7 @@ struct StackWeights {
   std::vector<LayerWeights> layers;
 
   // The layer that computes layer i.
-  const LayerWeights& layer(std::size_t i) const { return layers[spec->shared_layers ? 0 : i]; }
+  const LayerWeights& layer(std::size_t i) const { return layers[spec->group_of(i)]; }
 };
 
 struct HeadWeights {

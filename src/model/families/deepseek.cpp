@@ -39,7 +39,7 @@ LatentAttention latent(const Hyper& h, int i) {
     a.nope_dim = static_cast<int>(h.integer(nope_dim, 1, max_width));
     a.value_dim = static_cast<int>(h.integer(value_dim, 1, max_width));
   }
-  a.rope = rope(h, a.rope_dim, 10'000);
+  a.rope = rope(h, a.rope_dim);
   const bool adjacent = h.flag_or({"", {"rope_interleave"}}, true);
   a.rope.pairing = adjacent ? RopePairing::adjacent : RopePairing::halves;
   a.bias = by_key(h, keys::attention_bias, false);
@@ -57,7 +57,11 @@ LatentAttention latent(const Hyper& h, int i) {
 
 Layer with_experts(const Hyper& h, int i, Experts e, int default_shared, int default_dense) {
   const std::int64_t n_shared = h.integer_or(keys::n_shared, h.gguf() ? 0 : default_shared, 0, 1 << 10);
-  if (n_shared > 0) e.shared = Mlp{.width = static_cast<int>(n_shared) * e.width, .activation = e.activation};
+  if (n_shared > 0) {
+    e.shared = Mlp{.width = static_cast<int>(n_shared) * e.width,
+                   .activation = e.activation,
+                   .bias = by_key(h, keys::mlp_bias, false)};
+  }
   Layer l{.pre_mixer = norm(h), .mixers = {latent(h, i)}, .pre_ffn = norm(h), .ffn = e};
   if (i < h.integer_or(keys::n_dense, h.gguf() ? 0 : default_dense)) l.ffn = mlp(h, i, e.activation);
   return l;

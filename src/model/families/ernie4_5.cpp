@@ -22,6 +22,10 @@ Layer dense(const Hyper& h, int i) {
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = m};
 }
 
+void finish_moe(const Hyper& h, ModelSpec& m) {
+  m.head.bias = by_key(h, {"", {"use_bias"}}, false);
+}
+
 bool has_experts(const Hyper& h, int i) {
   const Key start{"leading_dense_block_count", {"moe_layer_start_index"}}, end{"", {"moe_layer_end_index"}},
       step{"interleave_moe_layer_step", {"moe_layer_interval"}};
@@ -36,7 +40,7 @@ Layer moe(const Hyper& h, int i) {
   e.correction_bias = true;
   e.router.normalize = true;
   e.router.sum_min = static_cast<float>(h.number_or({"", {"moe_norm_min"}}, 1e-12, 0));
-  const std::int64_t n_shared = h.integer_or(keys::n_shared, 0, 0, 1 << 10);
+  const std::int64_t n_shared = h.integer_or(keys::n_shared, h.gguf() ? 0 : 2, 0, 1 << 10);
   const std::int64_t width = h.integer_or(keys::n_ff_shared, n_shared * e.width);
   if (n_shared > 0) e.shared = Mlp{.width = static_cast<int>(width), .bias = by_key(h, {"", {"use_bias"}}, false)};
   if (has_experts(h, i)) l.ffn = e;
@@ -61,6 +65,7 @@ const Family ernie4_5_moe_family{
     .defaults = {.tied = true},
     .norm = norm,
     .layer = moe,
+    .finish = finish_moe,
     .naming = {.names = {{"exp_probs_b.bias", "mlp.moe_statics.e_score_correction_bias"}}}};
 
 }  // namespace llm::model

@@ -20,6 +20,7 @@ Layer layer(const Hyper& h, int i) {
   const bool grouped = h.flag_or({"", {"new_decoder_architecture"}}, false);
   const bool one_head = h.flag_or({"", {"multi_query"}}, true), alibi = h.flag_or({"", {"alibi"}}, false);
   const bool parallel = h.flag_or({"", {"parallel_attn"}}, true);
+  if (grouped && !parallel) h.fail({"", {"parallel_attn"}}, "false", "true with new_decoder_architecture");
   Attention a = attention(h, i, {.has_rope = !alibi});
   h.use(keys::rope_base);
   if (!h.gguf()) {

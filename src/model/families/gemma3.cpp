@@ -29,13 +29,7 @@ Layer layer(const Hyper& h, int i) {
   const double base = h.number_or(local_base, 10'000);
   if (local && window > 0) {
     set_window(a, window);
-    const bool typed_rope = h.has({"", {"rope_parameters.sliding_attention"}});
-    if (typed_rope) {
-      a.rope = rope(h, a.rope.dims, base, "sliding_attention");
-    } else {
-      a.rope.base = base;
-      a.rope.scaling = {};
-    }
+    a.rope = windowed_rope(h, a.rope, base);
   }
   return {.pre_mixer = norm(h),
           .mixers = {a},

@@ -9,8 +9,13 @@ Norm norm(const Hyper& h) {
   return rms_norm(h, 1e-5);
 }
 
+// Where config.json has no word of it.
+const RopeScaling published_scaling{
+    .kind = RopeScaling::Kind::yarn, .factor = 32, .original_context = 4096, .truncate = false};
+
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 150'000.0, .head_dim = 64});
+  Attention a = attention(
+      h, i, {.rope_base = h.gguf() ? 10'000.0 : 150'000.0, .rope = {.scaling = published_scaling}, .head_dim = 64});
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, true);
   a.sinks = true;
   const std::optional<bool> typed = h.gguf() ? std::nullopt : windowed_by_type(h, i);

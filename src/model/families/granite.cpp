@@ -68,12 +68,6 @@ FeedForward hybrid_ffn(const Hyper& h, int i) {
 }
 
 // The norm of folders is over all groups together.
-Mamba2 state_space(const Hyper& h) {
-  Mamba2 m = mamba2_mixer(h, norm(h));
-  if (!h.gguf()) m.norm_groups = 1;
-  return m;
-}
-
 Layer granitemoehybrid(const Hyper& h, int i) {
   h.use({"", {"init_method"}});
   use_mamba2_keys(h);
@@ -88,7 +82,7 @@ Layer granitemoehybrid(const Hyper& h, int i) {
       h.gguf() ? recurrent_by_heads(h, i) : recurrent_by_type(h, i, "mamba", "attention").value_or(true);
   Layer l = layer_with(h, hybrid_ffn(h, i));
   if (recurrent) {
-    l.mixers.emplace_back(state_space(h));
+    l.mixers.emplace_back(mamba2_mixer(h, norm(h)));
     return l;
   }
   Attention a = scaled_attention(h, i);

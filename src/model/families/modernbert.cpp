@@ -26,7 +26,9 @@ Layer layer(const Hyper& h, int i) {
   if (width > 0 && local) {
     a.window_kind = WindowKind::symmetric;
     a.window = static_cast<int>(width);
-    a.rope.base = near_base;
+    const RopeScaling scaling = a.rope.scaling;
+    a.rope = windowed_rope(h, a.rope, near_base);
+    if (h.has({"", {"rope_scaling"}})) a.rope.scaling = scaling;  // of all layers
   }
   h.use(keys::rms_eps);
   h.use(keys::layer_norm_eps);

@@ -8,16 +8,13 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.rope_base = h.architecture() == "olmo3" ? 500'000.0 : 10'000.0});
   a.qk_norm_over = Attention::NormOver::row;
   a.qk_norm = norm(h);
   const std::int64_t window = h.integer_or(keys::window, h.architecture() == "olmo3" ? 4096 : 0);
   const std::optional<bool> typed = h.gguf() ? std::nullopt : windowed_by_type(h, i);
   // Windowed layers keep the rotation they were trained with: no scaling.
-  Rope local = a.rope;
-  local.base = h.number_or({"rope.freq_base_swa", {"rope_parameters.sliding_attention.rope_theta"}}, a.rope.base, 1);
-  local.scaling = {};
-  h.use({"", {"rope_parameters.sliding_attention.rope_type"}});
+  const Rope local = windowed_rope(h, a.rope, h.number_or({"rope.freq_base_swa"}, a.rope.base, 1));
   if (window > 0 && typed.value_or(windowed_by_pattern(h, i, 4))) {
     set_window(a, window);
     a.rope = local;

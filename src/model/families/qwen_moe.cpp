@@ -45,7 +45,10 @@ Layer qwen2_moe(const Hyper& h, int i) {
   Attention a = attention(h, i);
   a.qkv_bias = if_gguf_else(h, h.flag_or({"", {"qkv_bias"}}, true));
   a.output_bias = if_gguf_else(h, false);
-  set_late_window(h, a, i);
+  if (!h.gguf()) {
+    const bool early = i % 2 == 0 && i < h.integer_or({"", {"max_window_layers"}}, 28);
+    set_switched_window(h, a, windowed_by_type(h, i).value_or(early));
+  }
   Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, false), 5632);
   l.mixers.emplace_back(a);
   return l;
@@ -55,7 +58,8 @@ Layer qwen3_moe(const Hyper& h, int i) {
   Attention a = attention(h, i);
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
-  set_late_window(h, a, i);
+  set_switched_window(h, a, true);
+  h.use({"", {"max_window_layers"}});
   Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, h.gguf()), 0);
   l.mixers.emplace_back(a);
   return l;

@@ -61,6 +61,8 @@ class Mamba2Block final : public Block {
                     .a = a_,
                     .d = d_,
                     .dt_bias = dt_bias_,
+                    .dt_min = spec_.dt_min,
+                    .dt_max = spec_.dt_max,
                     .out = y},
                    sequences, scan_state_);
     if (spec_.gate == Mamba2::Gate::plain) {

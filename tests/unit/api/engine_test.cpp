@@ -353,6 +353,20 @@ TEST(Evaluation, IsTheSameInAnyChunksAndCanBeWritten) {
   EXPECT_EQ(written.at("input_ids").ints, ids);
 }
 
+TEST(Evaluation, OfAnEncoderGivesTheLastHiddenStates) {
+  const llm::Model bert = golden("bert");
+  llm::EvaluateOptions options;
+  options.engine = {.n_threads = 1, .chunk = 5, .kv_type = llm::KvType::f32, .exact = true};
+  options.hidden = true;
+  const auto expected = read_arrays(LLM_TEST_DATA "/golden/bert/expected.safetensors");
+  const llm::Evaluation found = llm::evaluate(bert, expected.at("input_ids").ints, options);
+  EXPECT_TRUE(found.logits.empty());
+  const std::vector<float>& rows = expected.at("last_hidden").floats;
+  ASSERT_EQ(found.last_hidden.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found.last_hidden[i], rows[i], 1e-4);
+  EXPECT_EQ(found.hidden.size(), static_cast<std::size_t>(bert.info().n_layer) + 1);
+}
+
 TEST(AvailableMemory, IsWhatTheContainerLeaves) {
   const llm::test::TemporaryFolder folder;
   const std::filesystem::path root(folder.path());
