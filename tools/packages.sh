@@ -18,4 +18,4 @@ need_packages() {
 
 build_packages=(g++ cmake ninja-build pkg-config libfmt-dev libcli11-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libedit-dev)
 model_packages=(python3 python3-pip unzip curl ca-certificates)
-test_packages=(git libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev clang-format clang-tidy ccache jq parallel miller)
+test_packages=(git libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev clang-format clang-tidy libomp-dev ccache jq parallel miller)

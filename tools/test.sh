@@ -1,26 +1,65 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds with warnings as errors, checks the format, and runs everything through ctest.
-# tools/sanitize.sh repeats the tests under the sanitizers, tools/lint.sh runs clang-tidy.
+# Installs what the tests need and checks everything: format, build with warnings as errors, all tests of a release build,
+# clang-tidy, all tests under the address and undefined behaviour sanitizers, the engine's under the thread sanitizer.
+# Usage: tools/test.sh [STAGE ...]   of: format release lint address thread   (all by default)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 . tools/packages.sh
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CTEST_OUTPUT_ON_FAILURE=1
-started=$SECONDS
-stage() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
-
-stage "packages"
-need_packages "${build_packages[@]}" "${test_packages[@]}"
-stage "model"
-bash tools/fetch_model.sh
 export LLM_TEST_MODEL=$root/models/SmolLM2-135M-Instruct.Q4_1.gguf
+jobs=$(nproc)
+stages=("$@")
+[ $# -gt 0 ] || stages=(format release lint address thread)
 
-stage "format"
-git ls-files '*.cpp' '*.hpp' '*.h' '*.inl' | grep -v '^tests/data/' | xargs clang-format --dry-run --Werror
+say() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
-stage "build"
-cmake -S . -B build/test -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLM_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
-cmake --build build/test -j "$(nproc)"
-stage "tests"
-ctest --test-dir build/test -j "$(nproc)"
-stage "done"
+configure() {  # NAME OPTION ...: build/NAME
+  local name=$1
+  shift
+  cmake -S . -B "build/$name" -G Ninja -DLLM_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@" >/dev/null
+}
+
+# Sanitizers look at what code does, the release build at how it is written: a room is one translation unit here.
+configure_sanitizer() {  # NAME SANITIZERS
+  configure "$1" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DLLM_SANITIZE=$2" -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16
+}
+
+check_format() {
+  find include src tests tools -path tests/data -prune -o -type f -name '*.[chi][pn][pl]' -print -o -type f -name '*.h' -print |
+    xargs clang-format --dry-run --Werror
+}
+
+check_release() {
+  configure test -DCMAKE_BUILD_TYPE=Release
+  cmake --build build/test -j "$jobs"
+  ctest --test-dir build/test -j "$jobs"
+}
+
+check_lint() {
+  configure_sanitizer asan address,undefined
+  bash tools/lint.sh build/asan
+}
+
+check_address() {
+  configure_sanitizer asan address,undefined
+  cmake --build build/asan -j "$jobs"
+  LLM_TEST_SCALE=small ctest --test-dir build/asan -j "$jobs" -LE release_only
+}
+
+check_thread() {
+  local tests=(unit_base unit_engine unit_api)
+  configure_sanitizer tsan thread
+  cmake --build build/tsan -j "$jobs" --target "${tests[@]}"
+  LLM_TEST_SCALE=small ctest --test-dir build/tsan -j "$jobs" -R "^($(IFS='|'; echo "${tests[*]}"))\$"
+}
+
+say "packages"
+need_packages "${build_packages[@]}" "${test_packages[@]}"
+say "model"
+bash tools/fetch_model.sh
+for stage in "${stages[@]}"; do
+  say "$stage"
+  "check_$stage"
+done
+say "done"

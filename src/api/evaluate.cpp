@@ -5,7 +5,6 @@
 
 #include "api/available_memory.h"
 #include "api/engine_impl.h"
-#include "formats/safetensors_writer.h"
 
 namespace llm {
 inline namespace v1 {
@@ -40,49 +39,7 @@ void check_ids(const std::vector<TokenId>& ids, int n_vocab, const char* name) {
   }
 }
 
-// Tensors of a file: what it is called, its rows, and where its bytes are.
-class TensorList {
- public:
-  void add(std::string name, std::span<const float> values, std::int64_t n_columns) {
-    if (values.empty() || n_columns == 0) return;
-    add(std::move(name), TensorType::F32, {static_cast<std::int64_t>(values.size()) / n_columns, n_columns},
-        std::as_bytes(values));
-  }
-  void add(std::string name, std::span<const TokenId> ids) {
-    if (ids.empty()) return;
-    add(std::move(name), TensorType::I32, {static_cast<std::int64_t>(ids.size())}, std::as_bytes(ids));
-  }
-  void write(const std::string& path) const {
-    formats::SafetensorsWriter writer(path, entries_);
-    for (const std::span<const std::byte> bytes : data_) writer.write(bytes);
-    writer.finish();
-  }
-
- private:
-  void add(std::string name, TensorType type, std::vector<std::int64_t> shape, std::span<const std::byte> bytes) {
-    entries_.push_back({.name = std::move(name), .type = type, .shape = std::move(shape)});
-    data_.push_back(bytes);
-  }
-  std::vector<formats::SafetensorsEntry> entries_;
-  std::vector<std::span<const std::byte>> data_;
-};
-
 }  // namespace
-
-void Evaluation::save_safetensors(const std::string& path) const {
-  const bool has_source = !decoder_ids.empty();
-  TensorList tensors;
-  tensors.add("logits", logits, n_vocab);
-  tensors.add("last_hidden", last_hidden, n_embd);
-  for (std::size_t i = 0; i < enc_hidden.size(); ++i)
-    tensors.add(fmt::format("enc_hidden.{}", i), enc_hidden[i], n_embd);
-  for (std::size_t i = 0; i < hidden.size(); ++i) {
-    tensors.add(fmt::format("{}hidden.{}", has_source ? "dec_" : "", i), hidden[i], n_embd);
-  }
-  tensors.add("input_ids", ids);
-  tensors.add("decoder_input_ids", decoder_ids);
-  tensors.write(path);
-}
 
 Evaluation evaluate(const Model& model, const std::vector<TokenId>& ids, const EvaluateOptions& options) {
   const Model::Impl& impl = *model.impl();

@@ -12,15 +12,13 @@
 #include <llm/error.hpp>
 #include <utility>
 
+#include "base/io_error.h"
+
 namespace llm {
 namespace {
 
 constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
 constexpr int max_names = 1000;
-
-[[noreturn]] void fail_io(const std::string& path, std::string_view what, int error) {
-  throw Error(ErrorCode::io, fmt::format("{}: {}: {}", path, what, std::strerror(error)));
-}
 
 }  // namespace
 

@@ -13,15 +13,13 @@
 #include <llm/error.hpp>
 #include <utility>
 
+#include "base/io_error.h"
+
 namespace llm {
 namespace {
 
 // Bytes between two calls of progress.
 constexpr std::size_t chunk_bytes = std::size_t{8} << 20;
-
-[[noreturn]] void fail_io(const std::string& path, std::string_view what, int error) {
-  throw Error(ErrorCode::io, fmt::format("{}: {}: {}", path, what, std::strerror(error)));
-}
 
 void report(const ReadProgress& progress, const std::string& path, std::uint64_t done, std::uint64_t total) {
   if (progress && !progress(done, total)) {

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "chat/text_search.h"
 #include "chat/tool_calls.h"
 
 namespace llm::chat {
 
 namespace {
-
-constexpr std::size_t npos = std::string_view::npos;
 
 struct Section {
   std::string_view open, close;

@@ -19,7 +19,7 @@ Value make_range(Interpreter& self, const Call& call) {
 // What dict() and namespace() take: a mapping or pairs, and keywords.
 Value make_dict(Interpreter& self, const Call& call) {
   Heap& heap = self.heap();
-  const Value result = heap.dict();
+  Value result = heap.dict();
   if (call.positional.size() > 1) fail("dict expected at most 1 argument");
   if (!call.positional.empty()) {
     const Value& from = call.positional.front();

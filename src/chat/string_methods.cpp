@@ -351,7 +351,7 @@ Value replace_method(Interpreter& in, const Value& self, const Call& call) {
   return as_text(self, replace(in.budget(), self.text(), *old.text(), *with.text(), most));
 }
 
-Value join(Interpreter& in, const Value& self, const Call& call) {
+Value join_strings(Interpreter& in, const Value& self, const Call& call) {
   call.check("join", {"iterable"});
   TextBuilder out(in.budget());
   bool first = true;
@@ -546,7 +546,7 @@ Method find_string_method(std::string_view name) {
       {"isspace", all_are<is_space, false>},
       {"istitle", is_title},
       {"isupper", is_case<true>},
-      {"join", join},
+      {"join", join_strings},
       {"ljust", justify<'l'>},
       {"lower", case_method<'l'>},
       {"lstrip", strip_method<true, false>},

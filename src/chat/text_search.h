@@ -7,6 +7,8 @@
 
 namespace llm::chat {
 
+inline constexpr std::size_t npos = std::string_view::npos;
+
 // First occurrence at or after `from`, npos if none. memmem takes linear time whatever the bytes.
 inline std::size_t find_bytes(std::string_view text, std::string_view wanted, std::size_t from) {
   if (from > text.size()) return std::string::npos;

@@ -4,13 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "chat/text_search.h"
+
 namespace llm::chat {
 
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr std::size_t npos = std::string_view::npos;
 
 bool has(std::string_view text, std::string_view part) {
   return text.find(part) != npos;

@@ -28,6 +28,7 @@ class Value {
  public:
   Value() = default;  // undefined without a name
   static Value none() { return Value(Kind::none); }
+  // A value may stand wherever one of its kinds is given. NOLINTBEGIN(google-explicit-constructor)
   Value(bool value) : kind_(Kind::boolean) { data_.boolean = value; }
   Value(Integer value) : kind_(Kind::integer) { data_.integer = value; }
   Value(double value) : kind_(Kind::real) { data_.real = value; }
@@ -35,6 +36,7 @@ class Value {
   Value(List* list, Kind kind = Kind::list) : kind_(kind) { data_.list = list; }
   Value(Dict* dict) : kind_(Kind::dict) { data_.dict = dict; }
   Value(Object* object) : kind_(Kind::object) { data_.object = object; }
+  // NOLINTEND(google-explicit-constructor)
   // `why`: the message of the error that any use but printing and testing gives.
   static Value undefined(std::string why);
   static Value literal(std::string_view text) { return Value(std::make_shared<const Text>(std::string(text), false)); }

@@ -19,7 +19,6 @@ constexpr std::uint64_t default_alignment = 32;
 constexpr std::uint64_t max_alignment = std::uint64_t{1} << 20;
 constexpr std::uint64_t max_key_bytes = 65535;
 constexpr std::uint64_t max_string_bytes = std::uint64_t{64} << 20;
-constexpr std::uint64_t max_tensor_name_bytes = 63;
 constexpr std::uint64_t max_metadata_pairs = 1 << 16;
 constexpr std::uint64_t max_tensors = 1 << 20;
 constexpr std::size_t max_array_depth = 8;
@@ -225,9 +224,9 @@ class GgufParser {
     TensorView tensor;
     tensor.name = need(reader_.take_string(), fmt::format("the name of tensor {}", index));
     if (tensor.name.empty()) fail("tensor {} has an empty name", index);
-    if (tensor.name.size() > max_tensor_name_bytes) {
+    if (tensor.name.size() > max_gguf_tensor_name_bytes) {
       fail("tensor {}: a name of {} bytes, expected at most {}", quote(tensor.name), tensor.name.size(),
-           max_tensor_name_bytes);
+           max_gguf_tensor_name_bytes);
     }
     const auto what = [&] { return fmt::format("the description of tensor {}", quote(tensor.name)); };
     const std::uint32_t n_dims = need(reader_.take<std::uint32_t>(), what());
@@ -319,6 +318,16 @@ std::optional<SplitName> parse_split_name(const std::string& path, std::uint64_t
   return SplitName{path.substr(0, at), extension};
 }
 
+// A part that is not there makes the model incomplete, whatever the reason.
+MappedFile open_part(const std::string& path, const std::string& first, std::uint64_t number, std::uint64_t count) {
+  try {
+    return MappedFile(path);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::model,
+                fmt::format("{}: is split, but part {} of {} is missing: {}", first, number, count, error.message()));
+  }
+}
+
 void expect_split_value(const Metadata& metadata, std::string_view key, std::uint64_t expected) {
   const std::uint64_t found = metadata.require_uint(key);
   if (found != expected) {
@@ -367,7 +376,7 @@ WeightsContents read_gguf(MappedFile first) {
                             n_parts, n_parts));
   }
   for (std::uint64_t i = 1; i < n_parts; ++i) {
-    MappedFile file(name->part(i + 1, n_parts));
+    MappedFile file = open_part(name->part(i + 1, n_parts), path, i + 1, n_parts);
     const GgufPart next = parse_gguf(file.bytes(), file.path());
     expect_split_value(next.metadata, "split.no", i);
     expect_split_value(next.metadata, "split.count", n_parts);

@@ -22,6 +22,9 @@ struct GgufPart {
   std::vector<TensorView> tensors;  // in the file's order
 };
 
+// Tensor names are shorter than 64 bytes.
+inline constexpr std::uint64_t max_gguf_tensor_name_bytes = 63;
+
 bool has_gguf_magic(std::span<const std::byte> bytes);
 
 // Reads the header of GGUF version 2 or 3 and checks all of it: counts and lengths against the bytes left, names

@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "formats/gguf_reader.h"
 #include "formats/quote.h"
 
 namespace llm::formats {
 namespace {
 
 constexpr std::uint32_t version = 3;
-constexpr std::size_t max_tensor_name_bytes = 63;
 
 template <typename T>
 void append(std::string& out, T value) {
@@ -161,8 +161,8 @@ void GgufHeader::add_tensor(std::string_view name, TensorType type, std::span<co
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::usage, fmt::format("tensor {}: {}", quote(name), what));
   };
-  if (name.empty() || name.size() > max_tensor_name_bytes) {
-    fail(fmt::format("a name of {} bytes, expected 1 to {} in a GGUF file", name.size(), max_tensor_name_bytes));
+  if (name.empty() || name.size() > max_gguf_tensor_name_bytes) {
+    fail(fmt::format("a name of {} bytes, expected 1 to {} in a GGUF file", name.size(), max_gguf_tensor_name_bytes));
   }
   if (extent.empty() || extent.size() > 4) fail(fmt::format("{} dimensions, expected 1 to 4", extent.size()));
   const TensorTypeInfo& info = tensor_type_info(type);

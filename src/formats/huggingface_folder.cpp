@@ -170,7 +170,7 @@ WeightsContents read_huggingface_folder(const std::string& folder) {
   contents.path = folder;
   const std::string config_path = join(folder, "config.json");
   if (!exists(config_path)) {
-    throw Error(ErrorCode::io,
+    throw Error(ErrorCode::model,
                 fmt::format("{}: is a directory without config.json, expected a GGUF file or a Hugging Face "
                             "folder",
                             folder));
@@ -190,7 +190,7 @@ WeightsContents read_huggingface_folder(const std::string& folder) {
                                               folder));
   } else {
     throw Error(
-        ErrorCode::io,
+        ErrorCode::model,
         fmt::format("{}: expected model.safetensors or model.safetensors.index.json beside config.json", folder));
   }
   return contents;

@@ -7,10 +7,10 @@
 namespace llm::model {
 namespace {
 
-constexpr std::int64_t max_width = 1 << 20;
+constexpr std::int64_t max_recurrent_width = 1 << 20;
 
 int width(const Hyper& h, const Key& key) {
-  return static_cast<int>(h.integer(key, 1, max_width));
+  return static_cast<int>(h.integer(key, 1, max_recurrent_width));
 }
 
 // The inner width itself, or `expand` times the stream's.
@@ -18,7 +18,7 @@ int inner_width(const Hyper& h, const Key& key) {
   if (h.has(key)) return width(h, key);
   if (h.gguf()) return width(h, keys::ssm_inner);
   const double expand = h.number_or(keys::ssm_expand, 2, 0);
-  return static_cast<int>(expand * static_cast<double>(h.integer(keys::n_embd, 1, max_width)));
+  return static_cast<int>(expand * static_cast<double>(h.integer(keys::n_embd, 1, max_recurrent_width)));
 }
 
 // Ranges that time steps are drawn from when training begins.
@@ -65,7 +65,7 @@ Mamba mamba_mixer(const Hyper& h) {
   m.inner = inner_width(h, keys::ssm_inner);
   m.state = width(h, keys::ssm_state);
   m.conv = conv_width(h, keys::ssm_conv);
-  const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_width);
+  const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_recurrent_width);
   m.dt_rank = h.is_text(keys::ssm_dt_rank) ? static_cast<int>((n_embd + 15) / 16) : width(h, keys::ssm_dt_rank);
   h.use(keys::ssm_dt_rank);
   m.conv_bias = by_key(h, keys::ssm_conv_bias, true);
@@ -81,7 +81,7 @@ Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key) {
   m.state = width(h, keys::ssm_state);
   m.conv = conv_width(h, keys::ssm_conv);
   m.n_heads = width(h, keys::ssm_heads);
-  m.n_groups = static_cast<int>(h.integer_or(keys::ssm_groups, 1, 1, max_width));
+  m.n_groups = static_cast<int>(h.integer_or(keys::ssm_groups, 1, 1, max_recurrent_width));
   if (m.inner % m.n_heads != 0) {
     h.fail(keys::ssm_heads, fmt::format("{} heads", m.n_heads),
            fmt::format("a divisor of the inner width {}", m.inner));

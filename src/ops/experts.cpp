@@ -12,7 +12,7 @@ using kernels::MatmulTask;
 
 // Pairs of one expert at a time, and weight rows of a piece of work.
 constexpr std::int64_t max_pairs = 256;
-constexpr std::int64_t max_item_rows = 64;
+constexpr std::int64_t max_expert_rows = 64;
 
 constexpr float none = -std::numeric_limits<float>::infinity();
 
@@ -103,7 +103,7 @@ void group_pairs(const ExpertChoice& choice) {
 }
 
 std::int64_t item_rows(std::int64_t n_out) {
-  return std::clamp<std::int64_t>(n_out / 8 / 16 * 16, 16, max_item_rows);
+  return std::clamp<std::int64_t>(n_out / 8 / 16 * 16, 16, max_expert_rows);
 }
 
 // Calls f(expert, first pair, number of pairs, first weight row, end) for this worker's pieces.
@@ -178,7 +178,7 @@ ExpertChoice route(const Context& c, Rows logits, const Router& router, std::byt
 }
 
 std::size_t expert_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight) {
-  return align_bytes(k.matmul_scratch_bytes(weight.type, weight.n_in)) + 2 * max_pairs * max_item_rows * sizeof(float);
+  return align_bytes(k.matmul_scratch_bytes(weight.type, weight.n_in)) + 2 * max_pairs * max_expert_rows * sizeof(float);
 }
 
 void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& gate,
@@ -189,7 +189,7 @@ void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& ch
     kernel_bytes = std::max(kernel_bytes, align_bytes(c.k.matmul_scratch_bytes(gate.first.type, gate.first.n_in)));
   }
   float* up_part = reinterpret_cast<float*>(c.worker.scratch.data() + kernel_bytes);
-  float* gate_part = up_part + max_pairs * max_item_rows;
+  float* gate_part = up_part + max_pairs * max_expert_rows;
   each_piece(c, choice, up.first.n_out,
              [&](int e, std::int64_t p, std::int64_t n, std::int64_t begin, std::int64_t end) {
                const std::int64_t width = end - begin;

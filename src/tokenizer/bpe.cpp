@@ -18,12 +18,6 @@ constexpr std::size_t kWindowBytes = 1 << 13;
 // Bytes at the end of a window whose tokens the text behind it might change, and the fewest tokens.
 constexpr std::size_t kUnsureBytes = kWindowBytes / 4, kUnsureTokens = 4;
 
-// Bytes of a character by the upper half of its lead byte, as SentencePiece vocabularies are cut.
-std::size_t unit_length(char lead) {
-  constexpr unsigned char kLengths[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
-  return kLengths[static_cast<unsigned char>(lead) >> 4];
-}
-
 // Short words seen before, with their ids; a word replaces what was in its place.
 class WordCache {
  public:

@@ -7,6 +7,7 @@
 #include "formats/quote.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/hf_json.h"
+#include "tokenizer/model_sink.h"
 #include "tokenizer/special_roles.h"
 #include "tokenizer/unigram.h"
 #include "tokenizer/vocabulary_files.h"
@@ -23,20 +24,6 @@ using hf::Part;
 
 // Ids may have gaps; a bound on them keeps a wild id from filling memory.
 constexpr std::int64_t kMostGaps = 65'536;
-
-class ModelSink : public PieceSink {
- public:
-  ModelSink(const Model& model, Scratch& scratch, std::vector<TokenId>& out)
-      : model_(model), scratch_(scratch), out_(out) {}
-  void piece(std::string_view text) override {
-    if (!text.empty()) model_.encode(text, scratch_, out_);
-  }
-
- private:
-  const Model& model_;
-  Scratch& scratch_;
-  std::vector<TokenId>& out_;
-};
 
 // Text -> added tokens as they stand -> normaliser -> added tokens in normalised text -> pieces -> model -> template.
 class HuggingFacePipeline : public Pipeline {

@@ -9,12 +9,6 @@ namespace llm::tokenizer {
 
 namespace {
 
-// Bytes of a character by the upper half of its lead byte, as SentencePiece vocabularies are cut.
-std::size_t unit_length(char lead) {
-  constexpr unsigned char kLengths[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
-  return kLengths[static_cast<unsigned char>(lead) >> 4];
-}
-
 // Calls f(end of the left character, hash) for every pair of neighbouring characters.
 template <typename Function>
 void for_each_pair(std::string_view text, Function&& f) {

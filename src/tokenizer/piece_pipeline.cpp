@@ -3,29 +3,16 @@
 #include <algorithm>
 
 #include "tokenizer/byte_alphabet.h"
+#include "tokenizer/model_sink.h"
 #include "tokenizer/rwkv.h"
 
 namespace llm::tokenizer {
 
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
-
 bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
-
-class ModelSink : public PieceSink {
- public:
-  ModelSink(const Model& model, Scratch& scratch, std::vector<TokenId>& out)
-      : model_(model), scratch_(scratch), out_(out) {}
-  void piece(std::string_view text) override { model_.encode(text, scratch_, out_); }
-
- private:
-  const Model& model_;
-  Scratch& scratch_;
-  std::vector<TokenId>& out_;
-};
 
 std::string unescape_spaces(std::string_view text) {
   std::string out;

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "tokenizer/unicode.h"
 
 namespace llm::tokenizer {
 
@@ -17,18 +18,6 @@ constexpr std::int64_t kUnknownScore = -10'000'000;
 // Tokens with a score of this or less are not used.
 constexpr double kInvalidScore = -20'000'000;
 
-std::size_t text_bytes(const Vocabulary& vocabulary) {
-  std::size_t n = 0;
-  for (TokenId id = 0; id < vocabulary.size(); ++id) n += vocabulary.text(id).size();
-  return n;
-}
-
-std::uint32_t count_characters(std::string_view text) {
-  std::uint32_t n = 0;
-  for (std::size_t at = 0; at < text.size(); ++n) at += decode_utf8(text.data() + at, text.data() + text.size()).length;
-  return n;
-}
-
 bool is_continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
 }
@@ -36,7 +25,7 @@ bool is_continuation(char c) {
 }  // namespace
 
 Plamo2::Plamo2(const Vocabulary& vocabulary, std::string_view source)
-    : vocabulary_(vocabulary), trie_(text_bytes(vocabulary)) {
+    : vocabulary_(vocabulary), trie_(vocabulary.text_bytes()) {
   byte_tokens_.fill(kNoToken);
   const auto n = static_cast<std::size_t>(vocabulary.size());
   scores_.resize(n);
@@ -51,7 +40,7 @@ Plamo2::Plamo2(const Vocabulary& vocabulary, std::string_view source)
     if (!(score > kInvalidScore) || score > std::numeric_limits<std::int32_t>::max() || !is_valid_utf8(text)) continue;
     const auto i = static_cast<std::size_t>(id);
     scores_[i] = static_cast<std::int32_t>(score);
-    n_characters_[i] = count_characters(text);
+    n_characters_[i] = static_cast<std::uint32_t>(count_characters(text));
     most_characters_ = std::max<std::size_t>(most_characters_, n_characters_[i]);
     trie_.add(text, id);
   }

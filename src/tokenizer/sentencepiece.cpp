@@ -12,7 +12,6 @@ namespace llm::tokenizer {
 
 namespace {
 
-constexpr std::string_view kSpaceMark = "▁";
 constexpr std::string_view kReplacement = "\uFFFD";
 
 // Words (a space mark and what follows it, or precedes it) that are tokens, or single characters.

@@ -216,4 +216,10 @@ std::string normalize(std::string_view text, NormalForm form) {
                          [options](std::string_view part, std::string& out) { normalize_valid(part, options, out); });
 }
 
+std::size_t count_characters(std::string_view text) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; at < text.size(); ++n) at += decode_utf8(text.data() + at, text.data() + text.size()).length;
+  return n;
+}
+
 }  // namespace llm::tokenizer

@@ -52,6 +52,9 @@ enum class NormalForm : std::uint8_t { nfc, nfd, nfkc, nfkd };
 // Invalid bytes pass unchanged.
 std::string normalize(std::string_view text, NormalForm form);
 
+// Characters of a text; a byte that belongs to none counts as one.
+std::size_t count_characters(std::string_view text);
+
 }  // namespace llm::tokenizer
 
 #endif

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "tokenizer/unicode.h"
 
 namespace llm::tokenizer {
 
@@ -16,22 +17,10 @@ constexpr std::size_t kLongestToken = 0xFFFF;
 // Entries of a scratch table that stays allocated.
 constexpr std::size_t kKeptEntries = 1 << 16;
 
-std::size_t count_characters(std::string_view text) {
-  std::size_t n = 0;
-  for (std::size_t at = 0; at < text.size(); ++n) at += decode_utf8(text.data() + at, text.data() + text.size()).length;
-  return n;
-}
-
-std::size_t text_bytes(const Vocabulary& vocabulary) {
-  std::size_t n = 0;
-  for (TokenId id = 0; id < vocabulary.size(); ++id) n += vocabulary.text(id).size();
-  return n;
-}
-
 }  // namespace
 
 Unigram::Unigram(const Vocabulary& vocabulary, Options options)
-    : vocabulary_(vocabulary), options_(options), trie_(text_bytes(vocabulary)) {
+    : vocabulary_(vocabulary), options_(options), trie_(vocabulary.text_bytes()) {
   const auto n = static_cast<std::size_t>(vocabulary.size());
   scores_.resize(n);
   n_characters_.resize(n);

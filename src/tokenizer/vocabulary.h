@@ -12,6 +12,13 @@
 namespace llm::tokenizer {
 
 inline constexpr TokenId kNoToken = -1;
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, a space in SentencePiece vocabularies
+
+// Bytes of a character by the upper half of its lead byte, as SentencePiece vocabularies are cut.
+inline std::size_t unit_length(char lead) {
+  constexpr unsigned char kLengths[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
+  return kLengths[static_cast<unsigned char>(lead) >> 4];
+}
 
 // The tokens of a tokenizer: id -> text, kind, score, and text -> id. Texts lie one after the other in one block.
 class Vocabulary {
@@ -40,6 +47,7 @@ class Vocabulary {
   }
   void set_model_size(TokenId n) { model_size_ = n; }
   std::int32_t model_size() const { return std::min(model_size_, size()); }
+  std::size_t text_bytes() const { return texts_.size(); }  // of all tokens together
   std::size_t longest_text_bytes() const { return longest_; }
 
   // find() in two steps, for callers that look up many texts at once.

@@ -327,6 +327,7 @@ int run_batch(BatchFlags& flags) {
   if (flags.score && flags.embed) throw llm::Error(llm::ErrorCode::usage, "--score and --embed exclude each other");
   refuse_same_file(flags);
   watch_interrupt();
+  watch_termination();
   return BatchRun(flags, console).run();
 }
 

@@ -2,11 +2,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <numeric>
 #include <thread>
 
+#include "clock.h"
 #include "console.h"
 #include "options.h"
 #include "program.h"
@@ -15,12 +15,6 @@
 namespace llmgen {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct BenchFlags {
   ModelFlags model;

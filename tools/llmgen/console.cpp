@@ -17,9 +17,11 @@ namespace llmgen {
 namespace {
 
 std::atomic<int> interrupt_count{0};
+std::atomic<int> interrupt_signal{SIGINT};
 
-void on_interrupt(int) {
-  if (interrupt_count.fetch_add(1) > 0) _exit(130);
+void on_interrupt(int signal) {
+  interrupt_signal.store(signal);
+  if (interrupt_count.fetch_add(1) > 0) _exit(128 + signal);
 }
 
 }  // namespace
@@ -121,15 +123,29 @@ void ProgressLine::clear() {
   }
 }
 
-void watch_interrupt() {
+namespace {
+
+void watch(int signal) {
   struct sigaction action = {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
+  sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+void watch_interrupt() {
+  watch(SIGINT);
+}
+void watch_termination() {
+  watch(SIGTERM);
 }
 
 bool interrupted() {
   return interrupt_count.load() > 0;
+}
+int interrupted_exit_code() {
+  return 128 + interrupt_signal.load();
 }
 void clear_interrupt() {
   interrupt_count.store(0);

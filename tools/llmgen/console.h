@@ -88,8 +88,12 @@ class CallbackGuard {
   std::exception_ptr failure_;
 };
 
-// From the first call on, Ctrl-C sets a flag; the second one ends the program at once.
+// From the first call on, Ctrl-C sets a flag; the second one ends the program at once. watch_termination() is the same
+// for SIGTERM, for commands that have something to finish.
 void watch_interrupt();
+void watch_termination();
+// What the program ends with after a signal: 130 for SIGINT, 143 for SIGTERM.
+int interrupted_exit_code();
 void clear_interrupt();
 
 // "1.5 GB"

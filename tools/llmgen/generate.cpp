@@ -1,10 +1,11 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 
 #include "chat_prompt.h"
+#include "clock.h"
 #include "console.h"
+#include "nearest_name.h"
 #include "options.h"
 #include "program.h"
 #include "prompt.h"
@@ -40,10 +41,14 @@ struct GenerateFlags {
   int lookup = 0;
 };
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+// A misspelt command must not become a prompt.
+void check_words(const CLI::App& app, const std::string& words) {
+  if (words.size() < 4 || words.find(' ') != std::string::npos) return;
+  const std::string near = nearest_name(app, words, words.size() < 7 ? 1 : 2);
+  if (near.empty()) return;
+  throw llm::Error(
+      llm::ErrorCode::usage,
+      fmt::format("unknown command '{}' (did you mean {}?); a prompt of one such word needs -p", words, near));
 }
 
 // The prompt as ids: given ones, a chat rendered by the template, or plain text.
@@ -83,7 +88,9 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   request.constraint = constraint_of(flags.constraint);
   request.lookup = flags.lookup;
   check_chat_flags(flags.chat);
+  check_words(app, flags.prompt.words);
   watch_interrupt();
+  watch_termination();
 
   const auto start = Clock::now();
   const llm::Model model = load_model(flags.model, console);

@@ -12,45 +12,11 @@
 #include <vector>
 
 #include "console.h"
+#include "nearest_name.h"
 #include "program.h"
 
 namespace llmgen {
 namespace {
-
-// Edit distance, for suggesting the option that was meant.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-// The nearest name the (sub)command knows, or nothing if none is near.
-std::string suggestion(const CLI::App& app, std::string_view word) {
-  std::string best;
-  std::size_t best_distance = 3;
-  const auto consider = [&](const std::string& name) {
-    const std::size_t d = distance(word, name);
-    if (d < best_distance) {
-      best_distance = d;
-      best = name;
-    }
-  };
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) consider("--" + name);
-  }
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    consider(command->get_name());
-  return best;
-}
 
 int report(const Program& program, llm::ErrorCode code, const std::string& message) {
   fmt::print(stderr, "llmgen: error: {}\n", message);
@@ -67,6 +33,18 @@ int report(const Program& program, llm::ErrorCode code, const std::string& messa
   return static_cast<int>(code);
 }
 
+// The arguments without the program's name; names of long options may be written with underscores (--top_k).
+std::vector<std::string> plain_arguments(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (std::string& word : arguments) {
+    if (word == "--") break;
+    if (!word.starts_with("--")) continue;
+    std::replace(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(std::min(word.find('='), word.size())), '_',
+                 '-');
+  }
+  return arguments;
+}
+
 const CLI::App& chosen_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   return chosen.empty() ? app : *chosen.front();
@@ -77,7 +55,7 @@ int usage_error(const CLI::App& app, const Program& program, const CLI::ParseErr
   std::replace(message.begin(), message.end(), '\n', ' ');
   const CLI::App& command = chosen_command(app);
   for (const std::string& word : command.remaining(true)) {
-    const std::string near = suggestion(command, word.substr(0, word.find('=')));
+    const std::string near = nearest_name(command, word.substr(0, word.find('=')));
     if (!near.empty()) message += fmt::format(" (did you mean {}?)", near);
     break;
   }
@@ -102,6 +80,7 @@ int run(int argc, char** argv) {
   add_detokenize(app, program);
   add_embed(app, program);
   add_fim(app, program);
+  add_help(app, program);
   add_inspect(app, program);
   add_logits(app, program);
   add_man(app, program);
@@ -112,8 +91,12 @@ int run(int argc, char** argv) {
   add_tokenize(app, program);
   app.require_subcommand(0, 1);
 
+  std::vector<std::string> arguments = plain_arguments(argc, argv);
+  // Known before parsing, which may fail.
+  program.json_errors = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::FileError& error) {
@@ -122,7 +105,8 @@ int run(int argc, char** argv) {
     return usage_error(app, program, error);
   }
   try {
-    return program.run();
+    const int code = program.run();
+    return code == static_cast<int>(llm::ErrorCode::cancelled) ? interrupted_exit_code() : code;
   } catch (const ClosedPipe&) {
     return 0;
   } catch (const llm::Error& error) {

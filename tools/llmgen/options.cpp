@@ -12,6 +12,8 @@
 #include <memory>
 #include <random>
 
+#include "bus_error.h"
+
 namespace llmgen {
 
 using llm::Error;
@@ -243,6 +245,7 @@ llm::Model load_model(const ModelFlags& flags, const Console& console) {
     throw Error(ErrorCode::usage,
                 "no model given: use -m FILE or set LLMGEN_MODEL (tools/quickstart.sh fetches a small one)");
   }
+  explain_bus_errors(flags.path);
   ProgressLine progress(console);
   llm::LoadOptions options;
   options.mmap = !flags.no_mmap;

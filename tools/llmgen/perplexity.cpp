@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 
+#include "clock.h"
 #include "console.h"
 #include "options.h"
 #include "program.h"
@@ -28,7 +28,7 @@ struct PerplexityFlags {
 int run_perplexity(const CLI::App& app, const PerplexityFlags& flags) {
   const Console console = console_of(flags.console);
   watch_interrupt();
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const llm::Model model = load_model(flags.model, console);
   std::vector<llm::TokenId> ids;
   std::vector<llm::TokenId> first;
@@ -67,7 +67,7 @@ int run_perplexity(const CLI::App& app, const PerplexityFlags& flags) {
   }
   progress.clear();
   const double nll = -sum / static_cast<double>(n_predicted);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = seconds_since(start);
   Output out;
   if (flags.json) {
     out.line(dump({{"perplexity", std::exp(nll)},

@@ -21,6 +21,7 @@ void add_completion(CLI::App& app, Program& program);
 void add_detokenize(CLI::App& app, Program& program);
 void add_embed(CLI::App& app, Program& program);
 void add_fim(CLI::App& app, Program& program);
+void add_help(CLI::App& app, Program& program);
 void add_inspect(CLI::App& app, Program& program);
 void add_logits(CLI::App& app, Program& program);
 void add_man(CLI::App& app, Program& program);

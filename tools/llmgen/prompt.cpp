@@ -1,5 +1,7 @@
 #include "prompt.h"
 
+#include <fmt/format.h>
+
 #include "console.h"
 #include "options.h"
 
@@ -10,6 +12,7 @@ using llm::ErrorCode;
 
 void add_prompt_flags(CLI::App& app, PromptFlags& flags) {
   app.add_option("-p,--prompt", flags.text, "Prompt")->group("Prompt")->type_name("TEXT");
+  app.add_option("text", flags.words, "The prompt, without -p")->group("Prompt");
   app.add_option("-f,--file", flags.file, "Read the prompt from a file; - is standard input")
       ->group("Prompt")
       ->type_name("FILE");
@@ -21,9 +24,14 @@ void add_prompt_flags(CLI::App& app, PromptFlags& flags) {
 }
 
 std::string prompt_text(const CLI::App& app, const PromptFlags& flags) {
-  const bool has_text = app.count("--prompt") > 0;
+  const bool has_words = app.count("text") > 0;
+  const bool has_text = has_words || app.count("--prompt") > 0;
   const bool has_file = !flags.file.empty();
-  std::string text = flags.escape ? unescape(flags.text) : flags.text;
+  if (has_words && app.count("--prompt") > 0) {
+    throw Error(ErrorCode::usage, fmt::format("found the prompt twice: '{}' and -p; expected it once", flags.words));
+  }
+  const std::string& given = has_words ? flags.words : flags.text;
+  std::string text = flags.escape ? unescape(given) : given;
   if (has_file) {
     if (has_text) text += '\n';
     text += read_text(flags.file);

@@ -11,11 +11,11 @@ namespace llmgen {
 // Where a prompt comes from: -p, -f, ids, or standard input when nothing else is given and it is no terminal.
 struct PromptFlags {
   std::string text;
+  std::string words;  // the prompt without -p
   std::string file;
   std::string ids;
   bool escape = false;
   bool parse_special = false;
-  bool has_text = false;
 };
 void add_prompt_flags(CLI::App& app, PromptFlags& flags);
 

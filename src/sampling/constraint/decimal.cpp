@@ -72,7 +72,7 @@ Decimal next(const Decimal& a, std::int64_t e) {
   } else {
     ++digits[i - 1];
   }
-  return Decimal::of(false, std::move(digits), e);
+  return Decimal::of(false, digits, e);
 }
 
 __extension__ using Wide = __int128;
