@@ -178,7 +178,8 @@ ExpertChoice route(const Context& c, Rows logits, const Router& router, std::byt
 }
 
 std::size_t expert_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight) {
-  return align_bytes(k.matmul_scratch_bytes(weight.type, weight.n_in)) + 2 * max_pairs * max_expert_rows * sizeof(float);
+  return align_bytes(k.matmul_scratch_bytes(weight.type, weight.n_in)) +
+         2 * max_pairs * max_expert_rows * sizeof(float);
 }
 
 void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& gate,
