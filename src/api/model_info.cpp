@@ -42,23 +42,6 @@ std::string_view pooling_name(model::Pooling pooling) {
   return "none";
 }
 
-// What folders of sentence encoders say beside the model.
-std::optional<std::string> folder_pooling(const WeightsFile& file) {
-  if (file.kind() != SourceKind::hugging_face) return std::nullopt;
-  const auto text = read_text(fs::path(file.path()) / "1_Pooling" / "config.json");
-  if (!text) return std::nullopt;
-  const nlohmann::json config = nlohmann::json::parse(*text, nullptr, false);
-  if (!config.is_object()) return std::nullopt;
-  const auto is_set = [&](const char* key) {
-    const auto at = config.find(key);
-    return at != config.end() && at->is_boolean() && at->get<bool>();
-  };
-  if (is_set("pooling_mode_cls_token")) return "cls";
-  if (is_set("pooling_mode_mean_tokens")) return "mean";
-  if (is_set("pooling_mode_lasttoken")) return "last";
-  return std::nullopt;
-}
-
 void add_types(const WeightsFile& file, ModelInfo& info) {
   std::map<std::string_view, ModelInfo::TypeShare> shares;
   for (const formats::TensorView& tensor : file.tensors()) {
@@ -163,6 +146,27 @@ ModelInfo model_info(const WeightsFile& file) {
     info.n_vocab = static_cast<std::int64_t>(tokens->count);
   }
   return info;
+}
+
+std::optional<std::string> folder_pooling(const WeightsFile& file) {
+  if (file.kind() != SourceKind::hugging_face) return std::nullopt;
+  const auto text = read_text(fs::path(file.path()) / "1_Pooling" / "config.json");
+  if (!text) return std::nullopt;
+  const nlohmann::json config = nlohmann::json::parse(*text, nullptr, false);
+  if (!config.is_object()) return std::nullopt;
+  const auto is_set = [&](const char* key) {
+    const auto at = config.find(key);
+    return at != config.end() && at->is_boolean() && at->get<bool>();
+  };
+  if (is_set("pooling_mode_cls_token")) return "cls";
+  if (is_set("pooling_mode_mean_tokens")) return "mean";
+  if (is_set("pooling_mode_lasttoken")) return "last";
+  return std::nullopt;
+}
+
+nlohmann::json generation_config(const std::string& folder) {
+  const auto text = read_text(fs::path(folder) / "generation_config.json");
+  return text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
 }
 
 std::map<std::string, std::string, std::less<>> chat_templates(const WeightsFile& file) {

@@ -100,6 +100,19 @@ std::optional<Hyper::Found> Hyper::find(const Key& key) const {
   return result;
 }
 
+void Hyper::answer(const Key& key, Answer value) const {
+  if (!gguf_ && !key.gguf.empty()) answers_.insert_or_assign(std::string(key.gguf), std::move(value));
+}
+
+void Hyper::answer_at(const Key& key, int layer, std::int64_t value) const {
+  if (gguf_ || key.gguf.empty()) return;
+  Answer& all = answers_[std::string(key.gguf)];
+  if (!std::holds_alternative<std::vector<std::int64_t>>(all)) {
+    all = std::vector<std::int64_t>(static_cast<std::size_t>(n_layer_), 0);
+  }
+  std::get<std::vector<std::int64_t>>(all)[static_cast<std::size_t>(layer)] = value;
+}
+
 std::string Hyper::name_of(const Key& key) const {
   if (gguf_) return prefix_ + std::string(key.gguf);
   return std::string(key.hugging_face[0].empty() ? key.gguf : key.hugging_face[0]);
@@ -175,11 +188,14 @@ std::int64_t Hyper::integer(const Key& key, std::int64_t low, std::int64_t high)
   const std::optional<std::int64_t> v =
       found->value != nullptr ? as_integer(*found->value) : as_integer(found->entry->value);
   if (!v || *v < low || *v > high) fail(key, found->shown(), range(low, high));
+  answer(key, *v);
   return *v;
 }
 
 std::int64_t Hyper::integer_or(const Key& key, std::int64_t otherwise, std::int64_t low, std::int64_t high) const {
-  return has(key) ? integer(key, low, high) : otherwise;
+  if (has(key)) return integer(key, low, high);
+  answer(key, otherwise);
+  return otherwise;
 }
 
 bool Hyper::is_array(const Key& key) const {
@@ -218,12 +234,15 @@ std::int64_t Hyper::integer_at(const Key& key, int layer, std::int64_t low, std:
     }
   }
   if (!v || *v < low || *v > high) fail(key, v ? fmt::format("{} for layer {}", *v, layer) : found->shown(), expected);
+  answer_at(key, layer, *v);
   return *v;
 }
 
 std::int64_t Hyper::integer_at_or(const Key& key, int layer, std::int64_t otherwise, std::int64_t low,
                                   std::int64_t high) const {
-  return has(key) ? integer_at(key, layer, low, high) : otherwise;
+  if (has(key)) return integer_at(key, layer, low, high);
+  answer(key, otherwise);
+  return otherwise;
 }
 
 double Hyper::number(const Key& key, double low) const {
@@ -232,19 +251,27 @@ double Hyper::number(const Key& key, double low) const {
   if (!found) fail(key, "missing", expected);
   const std::optional<double> v = found->value != nullptr ? as_number(*found->value) : as_number(found->entry->value);
   if (!v || !(*v >= low) || !(*v <= largest)) fail(key, found->shown(), expected);
+  answer(key, *v);
   return *v;
 }
 
 double Hyper::number_or(const Key& key, double otherwise, double low) const {
-  return has(key) ? number(key, low) : otherwise;
+  if (has(key)) return number(key, low);
+  answer(key, otherwise);
+  return otherwise;
 }
 
 bool Hyper::flag_or(const Key& key, bool otherwise) const {
   const std::optional<Found> found = find(key);
-  if (!found) return otherwise;
+  if (!found) {
+    answer(key, otherwise);
+    return otherwise;
+  }
   if (found->value != nullptr) {
     if (!found->value->is_boolean()) fail(key, found->shown(), "true or false");
-    return found->value->get<bool>();
+    const bool value = found->value->get<bool>();
+    answer(key, value);
+    return value;
   }
   if (const auto* v = std::get_if<bool>(&found->entry->value)) return *v;
   const std::optional<std::int64_t> v = as_integer(found->entry->value);

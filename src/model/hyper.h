@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "formats/weights_file.h"
@@ -111,6 +113,11 @@ class Hyper {
   // Error(model): "<file>: key <name>: <found>, expected <expected>".
   [[noreturn]] void fail(const Key& key, const std::string& found, const std::string& expected) const;
 
+  // What a folder says, or its class assumes, for keys that GGUF files have too: each as it was last asked for.
+  using Answer = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+  const std::map<std::string, Answer, std::less<>>& answers() const { return answers_; }
+  void answer(const Key& key, Answer value) const;
+
   // Keys of the file that nobody asked for and that are not known to be without effect.
   std::vector<std::string> unused_keys() const;
 
@@ -124,6 +131,7 @@ class Hyper {
   std::optional<Found> find(const Key& key) const;
   const nlohmann::json* find_json(std::string_view path) const;
   std::string name_of(const Key& key) const;
+  void answer_at(const Key& key, int layer, std::int64_t value) const;
 
   const formats::WeightsFile& file_;
   bool gguf_;
@@ -132,6 +140,7 @@ class Hyper {
   nlohmann::json config_;
   int n_layer_ = 0;
   mutable std::set<std::string, std::less<>> used_;
+  mutable std::map<std::string, Answer, std::less<>> answers_;
 };
 
 }  // namespace llm::model

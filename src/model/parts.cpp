@@ -147,7 +147,10 @@ Activation activation_named(const Hyper& h, const Key& key, std::string_view nam
 
 Activation activation(const Hyper& h, Activation otherwise, Activation gelu) {
   const std::optional<std::string> name = h.text(keys::activation);
-  return name ? activation_named(h, keys::activation, *name, gelu) : otherwise;
+  if (!name) return otherwise;
+  const Activation result = activation_named(h, keys::activation, *name, gelu);
+  if (result != otherwise) h.answer(keys::activation, *name);
+  return result;
 }
 
 Presence if_gguf_else(const Hyper& h, bool there) {
@@ -308,6 +311,16 @@ Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act) {
   Mlp m = mlp(h, i, act, false);
   m.bias = if_gguf_else(h, true);
   return {.mixers = {a}, .after_mixer = norm, .ffn = m, .after_ffn = norm};
+}
+
+void set_mask_head(const Hyper& h, ModelSpec& m, std::string_view tensor, const Norm& norm, Activation act) {
+  if (h.gguf() || h.file().find_tensor(tensor) == nullptr) return;
+  m.head.exists = m.head.transform = true;
+  m.head.tied = h.flag_or(keys::tied, true);
+  m.head.width = m.decoder.embedding.width;
+  m.head.transform_activation = act;
+  m.head.transform_norm = norm;
+  m.head.bias = Presence::yes;
 }
 
 int n_token_types(const Hyper& h, int otherwise) {

@@ -61,6 +61,8 @@ void set_late_window(const Hyper& h, Attention& a, int i);
 
 // An encoder's post-norm layer with biases everywhere (BERT).
 Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act);
+// The head of masked-token models, if the folder has this tensor: norm(act(W h + b)), then the embedding's matrix.
+void set_mask_head(const Hyper& h, ModelSpec& m, std::string_view tensor, const Norm& norm, Activation act);
 // Token types of BERT: by the file's tensor in GGUF.
 int n_token_types(const Hyper& h, int otherwise);
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <llm/error.hpp>
 
 #include "formats/quote.h"
@@ -35,6 +36,14 @@ void check_quantization(const Hyper& h) {
 }
 
 }  // namespace
+
+const Family* find_gguf_family(std::string_view architecture) {
+  for (const Family* family : families()) {
+    const auto& names = family->gguf;
+    if (std::find(names.begin(), names.end(), architecture) != names.end()) return family;
+  }
+  return nullptr;
+}
 
 const Family& find_family(const Hyper& h) {
   const std::string& name = h.architecture();

@@ -119,14 +119,16 @@ const Family deepseek_v2_family{.name = "deepseek_v2",
                                 .special = "latent attention; experts from the best groups, shared experts",
                                 .norm = norm,
                                 .layer = v2,
-                                .naming = {.names = names}};
+                                .naming = {.names = names},
+                                .writing = {.architecture = "deepseek2"}};
 
 const Family deepseek_v3_family{.name = "deepseek_v3",
                                 .hugging_face = {"deepseek_v3"},
                                 .special = "latent attention; sigmoid router with a bias for choosing",
                                 .norm = norm,
                                 .layer = v3,
-                                .naming = {.names = names}};
+                                .naming = {.names = names},
+                                .writing = {.architecture = "deepseek2"}};
 
 const Family deepseek2_family{.name = "deepseek2",
                               .gguf = {"deepseek2"},

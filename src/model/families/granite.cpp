@@ -55,7 +55,7 @@ FeedForward hybrid_ffn(const Hyper& h, int i) {
   const Key shared_width{"expert_shared_feed_forward_length", {"shared_intermediate_size"}};
   const Activation act = activation(h, Activation::silu);
   const std::int64_t n_shared = h.integer_or(shared_width, h.gguf() ? 0 : 1024, h.gguf() ? 0 : 1, max_width);
-  const Mlp shared{.width = static_cast<int>(n_shared), .activation = act};
+  const Mlp shared{.width = static_cast<int>(n_shared), .activation = act, .gguf_apart = true};
   const bool dense = h.has(keys::n_experts) ? h.integer(keys::n_experts) == 0 : h.gguf();
   if (dense) {
     h.use(keys::n_experts_used);

@@ -50,6 +50,11 @@ Layer moe(const Hyper& h, int i) {
   return {.pre_mixer = norm(h), .mixers = {hunyuan_attention(h, i)}, .pre_ffn = norm(h), .ffn = e};
 }
 
+// The base has the factor in it.
+void gguf_keys(const ModelSpec&, GgufKeys& keys) {
+  keys.erase("rope.scaling.alpha");
+}
+
 }  // namespace
 
 const Family hunyuan_v1_dense_family{
@@ -59,7 +64,8 @@ const Family hunyuan_v1_dense_family{
     .special = "norms of q and k heads after the rotation",
     .norm = norm,
     .layer = dense,
-    .naming = {.names = {{"attn_q_norm", "self_attn.query_layernorm"}, {"attn_k_norm", "self_attn.key_layernorm"}}}};
+    .naming = {.names = {{"attn_q_norm", "self_attn.query_layernorm"}, {"attn_k_norm", "self_attn.key_layernorm"}}},
+    .writing = {.keys = gguf_keys}};
 
 const Family hunyuan_v1_moe_family{.name = "hunyuan_v1_moe",
                                    .gguf = {"hunyuan-moe"},
@@ -72,6 +78,7 @@ const Family hunyuan_v1_moe_family{.name = "hunyuan_v1_moe",
                                                         {"ffn_gate_inp", "mlp.gate.wg"},
                                                         {"ffn_gate_shexp", "mlp.shared_mlp.gate_proj"},
                                                         {"ffn_up_shexp", "mlp.shared_mlp.up_proj"},
-                                                        {"ffn_down_shexp", "mlp.shared_mlp.down_proj"}}}};
+                                                        {"ffn_down_shexp", "mlp.shared_mlp.down_proj"}}},
+                                   .writing = {.keys = gguf_keys}};
 
 }  // namespace llm::model

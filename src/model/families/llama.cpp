@@ -12,8 +12,9 @@ Layer layer(const Hyper& h, int i) {
   const bool adjacent = h.flag_or({"", {"rope_interleave"}}, false);
   Attention a = attention(
       h, i, {.gguf_pairing = RopePairing::adjacent, .pairing = adjacent ? RopePairing::adjacent : RopePairing::halves});
-  if (h.architecture() == "mistral") {
-    set_window(a, h.is_null(keys::window) ? 0 : h.integer_or(keys::window, 4096, 0));
+  const bool mistral = h.architecture() == "mistral";
+  if (mistral || h.gguf()) {
+    set_window(a, h.is_null(keys::window) ? 0 : h.integer_or(keys::window, mistral ? 4096 : 0, 0));
   }
   Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h)};
   const Activation act = activation(h, Activation::silu);

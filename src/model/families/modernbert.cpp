@@ -38,6 +38,10 @@ Layer layer(const Hyper& h, int i) {
 void finish(const Hyper& h, ModelSpec& m) {
   if (h.gguf()) h.expect_flag(keys::causal, false, "an encoder");
   m.decoder.embedding.norm = norm(h);
+  const Key act{"", {"classifier_activation"}};
+  set_mask_head(h, m, "head.dense.weight", norm(h), activation_named(h, act, h.text_or(act, "gelu")));
+  m.head.transform_bias = by_key(h, {"", {"classifier_bias"}}, false);
+  m.head.bias = by_key(h, {"", {"decoder_bias"}}, true);
 }
 
 }  // namespace
@@ -60,6 +64,9 @@ const Family modernbert_family{.name = "modernbert",
                                                     {"attn_output", "attn.Wo"},
                                                     {"ffn_norm", "mlp_norm"},
                                                     {"ffn_up", "mlp.Wi"},
-                                                    {"ffn_down", "mlp.Wo"}}}};
+                                                    {"ffn_down", "mlp.Wo"},
+                                                    {"output_transform", "^head.dense"},
+                                                    {"output_transform_norm", "^head.norm"},
+                                                    {"output", "^decoder"}}}};
 
 }  // namespace llm::model

@@ -115,6 +115,16 @@ Layer qwen3_next(const Hyper& h, int i) {
   return l;
 }
 
+// Recurrent layers have a list of their own, and the attention's number of heads.
+void qwen3_next_keys(const ModelSpec& m, GgufKeys& keys) {
+  std::vector<std::int64_t> recurrent;
+  for (const Layer& layer : m.decoder.layers) {
+    recurrent.push_back(std::holds_alternative<GatedDelta>(layer.mixers.front()) ? 1 : 0);
+  }
+  keys["attention.recurrent_layers"] = recurrent;
+  keys["attention.head_count_kv"] = std::int64_t{m.n_head_kv};
+}
+
 }  // namespace
 
 const Family qwen2_moe_family{.name = "qwen2_moe",
@@ -160,6 +170,7 @@ const Family qwen3_next_family{
               {"attn_q_norm.weight", Adapt::plus_one},
               {"attn_k_norm.weight", Adapt::plus_one},
               {"output_norm.weight", Adapt::plus_one}},
+    .writing = {.keys = qwen3_next_keys},
 };
 
 }  // namespace llm::model
