@@ -115,6 +115,14 @@ RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims) {
   return s;
 }
 
+// Rotation by three coordinates (M-RoPE) pairs halves; in texts all three are the position.
+RopePairing gguf_pairing(const Hyper& h, RopePairing pairing) {
+  const Key sections{"rope.dimension_sections"};
+  const std::vector<double> widths = h.numbers(sections).value_or(std::vector<double>{});
+  const bool used = std::any_of(widths.begin(), widths.end(), [](double width) { return width != 0; });
+  return used ? RopePairing::halves : pairing;
+}
+
 int checked_dims(const Hyper& h, const Key& key, std::int64_t dims, int head_dim) {
   if (dims < 0 || dims > head_dim || dims % 2 != 0) {
     h.fail(key, fmt::format("{} rotated entries", dims), fmt::format("an even number up to {}", head_dim));
@@ -203,7 +211,7 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
       dims = checked_dims(h, fraction, static_cast<std::int64_t>(part * a.head_dim), a.head_dim);
     }
     a.rope = rope(h, dims, d.rope_base, d.layer_type);
-    a.rope.pairing = h.gguf() ? d.gguf_pairing : d.pairing;
+    a.rope.pairing = h.gguf() ? gguf_pairing(h, d.gguf_pairing) : d.pairing;
   }
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, false);
   return a;
@@ -306,7 +314,7 @@ void set_late_window(const Hyper& h, Attention& a, int i) {
 
 Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act) {
   Attention a = attention(h, i, {.has_rope = false});
-  a.causal = false;
+  a.causal = encoder_is_causal(h);
   a.qkv_bias = a.output_bias = if_gguf_else(h, true);
   Mlp m = mlp(h, i, act, false);
   m.bias = if_gguf_else(h, true);
@@ -321,6 +329,10 @@ void set_mask_head(const Hyper& h, ModelSpec& m, std::string_view tensor, const 
   m.head.transform_activation = act;
   m.head.transform_norm = norm;
   m.head.bias = Presence::yes;
+}
+
+bool encoder_is_causal(const Hyper& h) {
+  return h.gguf() && h.flag_or(keys::causal, true);
 }
 
 int n_token_types(const Hyper& h, int otherwise) {
@@ -345,12 +357,12 @@ int n_vocab(const Hyper& h) {
 
 // Slopes fall geometrically over the largest power of two of heads; the others take those of twice as many heads at the
 // even places.
-std::vector<float> alibi_slopes(int n_head) {
+std::vector<float> alibi_slopes(int n_head, double max_bias) {
   int power = 1;
   while (power * 2 <= n_head) power *= 2;
   std::vector<float> slopes;
   for (int k = 0; k < n_head; ++k) {
-    const double exponent = k < power ? 8.0 * (k + 1) / power : 8.0 * (2 * (k - power) + 1) / (2.0 * power);
+    const double exponent = (k < power ? (k + 1.0) / power : (2 * (k - power) + 1) / (2.0 * power)) * max_bias;
     slopes.push_back(static_cast<float>(std::exp2(-exponent)));
   }
   return slopes;

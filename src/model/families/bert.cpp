@@ -20,10 +20,6 @@ void finish_embedding(const Hyper& h, ModelSpec& m, int offset) {
   if (const std::string name = h.text_or(kind, "absolute"); name != "absolute") {
     h.fail(kind, formats::quote(name), "absolute");
   }
-  if (h.gguf()) {
-    const Key causal_key = keys::causal;
-    h.expect_flag(causal_key, false, "an encoder");
-  }
   m.n_position_max = h.integer(keys::n_context, offset + 1, 1 << 24) - offset;
   Embedding& e = m.decoder.embedding;
   e.positions = Positions::learned;

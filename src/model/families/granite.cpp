@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "formats/quote.h"
 #include "model/families/families.h"
 #include "model/parts_recurrent.h"
@@ -103,7 +105,37 @@ void finish(const Hyper& h, ModelSpec& m) {
   if (divisor != 0) m.head.scale = static_cast<float>(1 / divisor);
 }
 
+// Without keys: those that all its models were trained with.
+Layer minicpm(const Hyper& h, int i) {
+  Layer l{.pre_mixer = norm(h), .pre_ffn = norm(h), .ffn = mlp(h, i, Activation::silu)};
+  l.mixers.emplace_back(attention(h, i, {.gguf_pairing = RopePairing::adjacent}));
+  l.residual_scale = static_cast<float>(h.number_or(residual_scale, 1.4 / std::sqrt(h.n_layer())));
+  return l;
+}
+
+void finish_minicpm(const Hyper& h, ModelSpec& m) {
+  m.decoder.embedding.scale = static_cast<float>(h.number_or(embedding_scale, 12));
+  const double divisor = h.number_or(logits_divisor, m.n_embd / 256.0);
+  if (divisor != 0) m.head.scale = static_cast<float>(1 / divisor);
+}
+
+// Whether attention rotates.
+void hybrid_keys(const ModelSpec& m, GgufKeys& keys) {
+  keys.erase("rope.scaling.finetuned");
+  for (const Layer& layer : m.decoder.layers) {
+    const auto* a = std::get_if<Attention>(&layer.mixers.front());
+    if (a != nullptr && a->rope.dims == 0) keys["rope.scaling.finetuned"] = false;
+  }
+}
+
 }  // namespace
+
+const Family minicpm_family{.name = "minicpm",
+                            .gguf = {"minicpm"},
+                            .special = "granite with multipliers of its own where the file names none",
+                            .norm = norm,
+                            .layer = minicpm,
+                            .finish = finish_minicpm};
 
 const Family granite_family{.name = "granite",
                             .gguf = {"granite"},
@@ -148,6 +180,7 @@ const Family granitemoehybrid_family{
                          {"ssm_out", "mamba.out_proj"}}},
     .gguf_names = {{"ssm_a.weight", "ssm_a"}, {"ssm_d.weight", "ssm_d"}},
     .rules = {{"ssm_a.weight", Adapt::negative_exp}},
+    .writing = {.keys = hybrid_keys},
 };
 
 }  // namespace llm::model

@@ -50,6 +50,13 @@ Layer moe(const Hyper& h, int i) {
   return {.pre_mixer = norm(h), .mixers = {hunyuan_attention(h, i)}, .pre_ffn = norm(h), .ffn = e};
 }
 
+// The same with neighbouring rotary pairs.
+Layer maincoder(const Hyper& h, int i) {
+  Layer l = dense(h, i);
+  std::get<Attention>(l.mixers.front()).rope.pairing = RopePairing::adjacent;
+  return l;
+}
+
 // The base has the factor in it.
 void gguf_keys(const ModelSpec&, GgufKeys& keys) {
   keys.erase("rope.scaling.alpha");
@@ -66,6 +73,12 @@ const Family hunyuan_v1_dense_family{
     .layer = dense,
     .naming = {.names = {{"attn_q_norm", "self_attn.query_layernorm"}, {"attn_k_norm", "self_attn.key_layernorm"}}},
     .writing = {.keys = gguf_keys}};
+
+const Family maincoder_family{.name = "maincoder",
+                              .gguf = {"maincoder"},
+                              .special = "hunyuan_v1_dense with neighbouring rotary pairs",
+                              .norm = norm,
+                              .layer = maincoder};
 
 const Family hunyuan_v1_moe_family{.name = "hunyuan_v1_moe",
                                    .gguf = {"hunyuan-moe"},
