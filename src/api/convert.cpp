@@ -147,6 +147,8 @@ Conversion convert(const std::string& folder, const std::string& output, const C
   if (const auto pooling = api::folder_pooling(*file)) {
     static constexpr std::array<std::string_view, 5> names = {"none", "mean", "cls", "last", "rank"};
     const auto found = std::find(names.begin(), names.end(), *pooling);
+    if (found == names.end())
+      throw Error(ErrorCode::model, fmt::format("{}: GGUF has no pooling '{}'", folder, *pooling));
     plan.keys["pooling_type"] = static_cast<std::int64_t>(found - names.begin());
   }
   model::set_keys(header, plan.architecture, plan.keys);

@@ -92,6 +92,7 @@ class BatchRun {
         engine_(model_, options_of(flags)),
         progress_(console),
         start_(Clock::now()) {
+    use_model_settings(flags.sampling, model_, console_, rules_.defaults.sampling);
     result_rules_ = {.ids = flags.ids, .timings = flags.timings, .chat = rules_.chat};
     pooling_.normalize = !flags.no_normalize;
     pooling_.pooling = flags.pooling;
