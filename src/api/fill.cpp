@@ -62,7 +62,9 @@ std::vector<FilledMask> fill(const Model& model, const std::vector<TokenId>& ids
     throw Error(ErrorCode::usage, fmt::format("found no mask, expected {} at least once in the text",
                                               model.tokenizer()->token_text(mask)));
   }
-  const Evaluation evaluation = evaluate(model, ids, {.engine = options.engine});
+  EvaluateOptions evaluate_options;
+  evaluate_options.engine = options.engine;
+  const Evaluation evaluation = evaluate(model, ids, evaluate_options);
   const auto n_vocab = static_cast<std::size_t>(evaluation.n_vocab);
   std::vector<FilledMask> masks;
   for (std::size_t i = 0; i < ids.size(); ++i) {

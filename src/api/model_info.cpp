@@ -70,6 +70,51 @@ std::string vocabulary_description(const WeightsFile& file) {
   return kind;
 }
 
+// Settings that the model's makers recommend. Folders: if they sample at all (do_sample); where they say that they do
+// not, the likeliest token.
+std::vector<std::pair<std::string, double>> recommended_sampling(const WeightsFile& file) {
+  std::vector<std::pair<std::string, double>> settings;
+  const auto add = [&](const char* name, double value) {
+    if (std::isfinite(value) && std::fabs(value) <= 1e6) settings.emplace_back(name, value);
+  };
+  if (file.kind() == SourceKind::gguf) {
+    static constexpr std::pair<const char*, const char*> keys[] = {{"temp", "temperature"},
+                                                                   {"top_k", "top_k"},
+                                                                   {"top_p", "top_p"},
+                                                                   {"min_p", "min_p"},
+                                                                   {"xtc_probability", "xtc_probability"},
+                                                                   {"xtc_threshold", "xtc_threshold"},
+                                                                   {"penalty_last_n", "repeat_last_n"},
+                                                                   {"penalty_repeat", "repeat_penalty"},
+                                                                   {"mirostat", "mirostat"},
+                                                                   {"mirostat_tau", "mirostat_tau"},
+                                                                   {"mirostat_eta", "mirostat_eta"}};
+    for (const auto& [key, name] : keys) {
+      if (const auto value = file.metadata().find_float(std::string("general.sampling.") + key)) add(name, *value);
+    }
+    return settings;
+  }
+  if (file.kind() != SourceKind::hugging_face) return settings;
+  const nlohmann::json config = generation_config(file.path());
+  const auto samples = config.is_object() ? config.find("do_sample") : config.end();
+  if (!config.is_object() || samples == config.end() || !samples->is_boolean()) return settings;
+  if (!samples->get<bool>()) {
+    add("temperature", 0);
+    return settings;
+  }
+  static constexpr std::pair<const char*, const char*> keys[] = {{"temperature", "temperature"},
+                                                                 {"top_k", "top_k"},
+                                                                 {"top_p", "top_p"},
+                                                                 {"min_p", "min_p"},
+                                                                 {"typical_p", "typical_p"},
+                                                                 {"repetition_penalty", "repeat_penalty"}};
+  for (const auto& [key, name] : keys) {
+    const auto value = config.find(key);
+    if (value != config.end() && value->is_number()) add(name, value->get<double>());
+  }
+  return settings;
+}
+
 ModelInfo file_info(const WeightsFile& file) {
   ModelInfo info;
   info.file_bytes = file.file_bytes();
@@ -178,55 +223,6 @@ std::optional<std::string> folder_pooling(const WeightsFile& file) {
   }
   return name.empty() ? std::nullopt : std::optional(name);
 }
-
-namespace {
-
-// Settings that the model's makers recommend. Folders: if they sample at all (do_sample); where they say that they do
-// not, the likeliest token.
-std::vector<std::pair<std::string, double>> recommended_sampling(const WeightsFile& file) {
-  std::vector<std::pair<std::string, double>> settings;
-  const auto add = [&](const char* name, double value) {
-    if (std::isfinite(value) && std::fabs(value) <= 1e6) settings.emplace_back(name, value);
-  };
-  if (file.kind() == SourceKind::gguf) {
-    static constexpr std::pair<const char*, const char*> keys[] = {{"temp", "temperature"},
-                                                                   {"top_k", "top_k"},
-                                                                   {"top_p", "top_p"},
-                                                                   {"min_p", "min_p"},
-                                                                   {"xtc_probability", "xtc_probability"},
-                                                                   {"xtc_threshold", "xtc_threshold"},
-                                                                   {"penalty_last_n", "repeat_last_n"},
-                                                                   {"penalty_repeat", "repeat_penalty"},
-                                                                   {"mirostat", "mirostat"},
-                                                                   {"mirostat_tau", "mirostat_tau"},
-                                                                   {"mirostat_eta", "mirostat_eta"}};
-    for (const auto& [key, name] : keys) {
-      if (const auto value = file.metadata().find_float(std::string("general.sampling.") + key)) add(name, *value);
-    }
-    return settings;
-  }
-  if (file.kind() != SourceKind::hugging_face) return settings;
-  const nlohmann::json config = generation_config(file.path());
-  const auto samples = config.is_object() ? config.find("do_sample") : config.end();
-  if (!config.is_object() || samples == config.end() || !samples->is_boolean()) return settings;
-  if (!samples->get<bool>()) {
-    add("temperature", 0);
-    return settings;
-  }
-  static constexpr std::pair<const char*, const char*> keys[] = {{"temperature", "temperature"},
-                                                                 {"top_k", "top_k"},
-                                                                 {"top_p", "top_p"},
-                                                                 {"min_p", "min_p"},
-                                                                 {"typical_p", "typical_p"},
-                                                                 {"repetition_penalty", "repeat_penalty"}};
-  for (const auto& [key, name] : keys) {
-    const auto value = config.find(key);
-    if (value != config.end() && value->is_number()) add(name, value->get<double>());
-  }
-  return settings;
-}
-
-}  // namespace
 
 nlohmann::json generation_config(const std::string& folder) {
   const auto text = read_text(fs::path(folder) / "generation_config.json");
