@@ -31,9 +31,8 @@ constexpr std::int64_t piece_bytes = 16 << 20;
 
 // What readers expect as float32: vectors, and small tensors that decide much.
 bool stays_float(const BoundTensor& tensor) {
-  static constexpr std::array<std::string_view, 9> parts = {"_norm",          "ffn_gate_inp", "ssm_conv1d",
-                                                            "shortconv.conv", "ssm_a",        "ssm_d",
-                                                            "position_embd",  "token_types",  "rope_f"};
+  static constexpr std::array<std::string_view, 7> parts = {
+      "_norm", "ffn_gate_inp", "ssm_conv1d", "shortconv.conv", "position_embd", "token_types", "rope_f"};
   return tensor.shape.size() == 1 || !tensor.name.ends_with(".weight") ||
          std::any_of(parts.begin(), parts.end(),
                      [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
@@ -152,6 +151,9 @@ Conversion convert(const std::string& folder, const std::string& output, const C
     plan.keys["pooling_type"] = static_cast<std::int64_t>(found - names.begin());
   }
   model::set_keys(header, plan.architecture, plan.keys);
+  if (plan.n_token_types > 0) {
+    header.set_u32("tokenizer.ggml.token_type_count", static_cast<std::uint32_t>(plan.n_token_types));
+  }
   Conversion result{plan.architecture, plan.left_out, {}};
   if (const std::optional<Tokenizer> tokenizer = api::open_tokenizer(*file)) {
     result.vocabulary = tokenizer::write_gguf_vocabulary(

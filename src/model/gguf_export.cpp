@@ -297,6 +297,7 @@ class Exporter {
 
   void set_plan_keys(const Family& family) {
     plan_.keys = source_.answers;
+    if (spec_.kind == ModelKind::encoder) plan_.n_token_types = std::max(1, spec_.decoder.embedding.n_token_types);
     // Of these the specification says what they come to.
     for (const char* derived : {"attention.sliding_window", "attention.sliding_window_pattern", "rope.freq_base_swa"}) {
       plan_.keys.erase(derived);

@@ -17,6 +17,7 @@ struct GgufExport {
   std::string architecture;
   GgufKeys keys;                      // without the architecture's prefix
   std::vector<BoundTensor> tensors;   // final names in `name`; rows in the file's order
+  int n_token_types = 0;              // of encoders, at least 1
   std::vector<std::string> left_out;  // tensors of the folder that such files have no place for
 };
 
