@@ -235,6 +235,8 @@ Experts experts(const Hyper& h, int i, Activation act) {
   const Key& width = h.has(keys::n_ff_expert) ? keys::n_ff_expert : keys::n_ff;
   e.width = static_cast<int>(h.integer_at(width, i, 1, max_width));
   e.activation = act;
+  // Readers of GGUF files divide by no smaller sum.
+  if (h.gguf()) e.router.sum_min = 6.103515625e-5f;
   return e;
 }
 

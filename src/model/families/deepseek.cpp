@@ -100,6 +100,10 @@ Layer gguf(const Hyper& h, int i) {
   }
   Experts e = experts(h, i, Activation::silu);
   e.router.normalize = h.flag_or(keys::routed_norm, false);
+  e.router.n_groups = static_cast<int>(h.integer_or(keys::n_groups, 1, 1, 64));
+  e.router.n_groups_used = static_cast<int>(h.integer_or(keys::n_groups_used, 1, 1, e.router.n_groups));
+  e.router.group_by_best_two = true;
+  if (e.count % e.router.n_groups != 0) h.fail(keys::n_groups, std::to_string(e.router.n_groups), "a divisor");
   const double scale = h.number_or(keys::routed_scale, 1);
   e.router.scale = scale != 0 ? static_cast<float>(scale) : 1;
   return with_experts(h, i, e, 0, 0);

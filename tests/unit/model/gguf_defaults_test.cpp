@@ -429,6 +429,11 @@ TEST(GgufDefaults, DeepSeek2) {
   EXPECT_EQ(experts(old).router.score, Router::Score::softmax);
   EXPECT_FALSE(experts(old).router.normalize);
   EXPECT_EQ(experts(old).router.scale, 1);
+  EXPECT_EQ(experts(old).router.n_groups, 1);
+  const Experts grouped = experts(File(lite).u32("expert_group_count", 2).u32("expert_group_used_count", 1).spec());
+  EXPECT_EQ(grouped.router.n_groups, 2);
+  EXPECT_TRUE(grouped.router.group_by_best_two);
+  EXPECT_FLOAT_EQ(grouped.router.sum_min, 6.1035e-5f);
   EXPECT_EQ(experts(File(lite).u32("expert_gating_func", 2).spec()).router.score, Router::Score::sigmoid);
   EXPECT_EQ(experts(File(lite).u32("block_count", 47).u32("vocab_size", 154880).spec()).router.score,
             Router::Score::sigmoid);
