@@ -7,6 +7,7 @@
 #include <llm/error.hpp>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "formats/gguf_reader.h"

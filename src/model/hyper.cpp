@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <llm/error.hpp>
+#include <nlohmann/json.hpp>
 
 #include "formats/quote.h"
 #include "model/inert_keys.h"
@@ -50,8 +51,8 @@ Hyper::Hyper(const formats::WeightsFile& file) : file_(file), gguf_(file.kind() 
     architecture_ = std::string(file.metadata().require_string("general.architecture"));
     prefix_ = architecture_ + ".";
   } else {
-    config_ = json::parse(file.config_json(), nullptr, false);
-    if (!config_.is_object()) {
+    config_ = std::make_unique<json>(json::parse(file.config_json(), nullptr, false));
+    if (!config_->is_object()) {
       throw Error(ErrorCode::model, fmt::format("{}: config.json is no JSON object", file.path()));
     }
     const json* type = find_json("model_type");
@@ -67,8 +68,10 @@ Hyper::Hyper(const formats::WeightsFile& file) : file_(file), gguf_(file.kind() 
   }
 }
 
+Hyper::~Hyper() = default;
+
 const json* Hyper::find_json(std::string_view path) const {
-  const json* at = &config_;
+  const json* at = config_.get();
   while (true) {
     const std::size_t dot = path.find('.');
     if (!at->is_object()) return nullptr;
@@ -127,8 +130,8 @@ void Hyper::use(const Key& key) const {
 
 bool Hyper::is_null(const Key& key) const {
   if (gguf_) return false;
-  const auto found = config_.find(std::string(key.hugging_face[0]));
-  return found != config_.end() && found->is_null();
+  const auto found = config_->find(std::string(key.hugging_face[0]));
+  return found != config_->end() && found->is_null();
 }
 
 void Hyper::fail(const Key& key, const std::string& found, const std::string& expected) const {
@@ -368,7 +371,7 @@ std::vector<std::string> Hyper::unused_keys() const {
     }
     return unused;
   }
-  for (const auto& [name, value] : config_.items()) {
+  for (const auto& [name, value] : config_->items()) {
     if (value.is_null() || used_.contains(name) || is_inert_config_key(name)) continue;
     if (!value.is_object()) {
       unused.push_back(name);

@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -78,6 +79,7 @@ inline constexpr Key pooling{"pooling_type"};
 class Hyper {
  public:
   explicit Hyper(const formats::WeightsFile& file);
+  ~Hyper();
 
   bool gguf() const { return gguf_; }
   const std::string& architecture() const { return architecture_; }
@@ -137,7 +139,7 @@ class Hyper {
   bool gguf_;
   std::string architecture_;
   std::string prefix_;  // "llama."
-  nlohmann::json config_;
+  std::unique_ptr<const nlohmann::json> config_;
   int n_layer_ = 0;
   mutable std::set<std::string, std::less<>> used_;
   mutable std::map<std::string, Answer, std::less<>> answers_;

@@ -1,7 +1,7 @@
 #ifndef MODEL_SPEC_JSON_H
 #define MODEL_SPEC_JSON_H
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "model/spec.h"
