@@ -28,7 +28,7 @@ struct BoundTensor {
   // Rows that are entries of heads and get rotated: row h * head_dim + i is entry i of head h.
   struct Rotated {
     int n_head = 0, head_dim = 0;
-    int dims = 0;  // 0: not rotated
+    int dims = 0;  // 0: not rotated here
     ops::RopePairing pairing = ops::RopePairing::halves;
   } rotated = {};
 

@@ -77,17 +77,19 @@ const Family& target_family(const Family& family, const ModelSpec& spec, const s
   return *target;
 }
 
-// Entry i of a head as its row stands where pairs are neighbours.
+// Entry i of a head as its row stands where pairs are neighbours. Heads that are not rotated are reordered like the
+// others: the same for queries and keys, so that scores stay.
 std::int64_t place_in_head(const BoundTensor::Rotated& r, std::int64_t i) {
-  if (r.pairing == ops::RopePairing::halves || i >= r.dims) return i;
-  const std::int64_t half = r.dims / 2;
+  const std::int64_t dims = r.dims != 0 ? r.dims : r.head_dim;
+  if (r.pairing == ops::RopePairing::halves || i >= dims) return i;
+  const std::int64_t half = dims / 2;
   return 2 * (i % half) + i / half;
 }
 
 // Row of the stored tensor that is entry i of the heads with rotation by halves.
 std::int64_t stored_row(const BoundTensor& t, std::int64_t i) {
   const BoundTensor::Rotated& r = t.rotated;
-  if (r.dims != 0) i = i / r.head_dim * r.head_dim + place_in_head(r, i % r.head_dim);
+  if (r.head_dim != 0) i = i / r.head_dim * r.head_dim + place_in_head(r, i % r.head_dim);
   return t.order.empty() ? i : t.order[static_cast<std::size_t>(i)];
 }
 
@@ -333,14 +335,16 @@ class Exporter {
     const PlannedFile file(path_, plan_);
     std::unique_ptr<Weights> bound;
     try {
+      const Hyper hyper(file);
+      const ModelSpec read = resolve(hyper, find_family(hyper));
+      if (const std::string place = first_difference(spec_json(spec_), spec_json(read)); !place.empty()) {
+        return fmt::format("{} (in the folder, and as readers of such files have it)", place);
+      }
       bound = std::make_unique<Weights>(file, true, true);
     } catch (const Error& error) {
       std::string why = error.what();
       if (why.starts_with(path_ + ": ")) why.erase(0, path_.size() + 2);
       return why;
-    }
-    if (const std::string place = first_difference(spec_json(spec_), spec_json(bound->spec)); !place.empty()) {
-      return fmt::format("{} (folder and GGUF file)", place);
     }
     if (!bound->unused_tensors.empty()) return fmt::format("no place for tensor {}", bound->unused_tensors.front());
     for (const std::string& key : bound->unused_keys) plan_.keys.erase(key.substr(plan_.architecture.size() + 1));

@@ -270,7 +270,10 @@ void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale) {
 }
 
 float softcap(const Hyper& h, const Key& key, double otherwise) {
-  if (h.is_null(key)) return 0;
+  if (h.is_null(key)) {
+    h.answer(key, 0.0);
+    return 0;
+  }
   return static_cast<float>(h.number_or(key, otherwise, 0));
 }
 

@@ -23,38 +23,39 @@ json of(const Norm& n) {
   return {{"kind", number(n.kind)}, {"eps", n.eps}, {"weight", n.weight}};
 }
 
+json of(const Attention& a);
+json of(const Mlp& m);
+
 template <typename T>
 json of(const std::optional<T>& value) {
   return value ? of(*value) : json(nullptr);
 }
 
-// Kinds of scaling that give the same frequencies are the same.
 json of(const Rope& r) {
   if (r.dims == 0) return nullptr;
+  static constexpr const char* kinds[] = {"none", "linear", "dynamic", "llama3", "yarn", "longrope"};
   const RopeScaling& s = r.scaling;
-  json j = {{"dims", r.dims}, {"base", r.base}, {"scaling", number(s.kind)}};
+  json j = {{"dims", r.dims}, {"base", r.base}, {"scaling", kinds[number(s.kind)]}};
   if (s.kind == RopeScaling::Kind::none) return j;
-  j["factor"] = s.factor;
-  j["original_context"] = s.original_context;
+  json options = {{"original_context", s.original_context}};
+  if (s.kind != RopeScaling::Kind::longrope) options["factor"] = s.factor;
   if (s.kind == RopeScaling::Kind::llama3) {
-    j["low_freq_factor"] = s.low_freq_factor;
-    j["high_freq_factor"] = s.high_freq_factor;
+    options["low_freq_factor"] = s.low_freq_factor;
+    options["high_freq_factor"] = s.high_freq_factor;
   }
-  if (s.kind == RopeScaling::Kind::yarn || s.kind == RopeScaling::Kind::longrope) {
-    RopeAngles angles;
-    Rope plain = r;
-    if (s.kind == RopeScaling::Kind::longrope) {
-      plain.scaling.long_factor = plain.scaling.short_factor =
-          std::vector<double>(static_cast<std::size_t>(r.dims / 2), 1);
-      j.erase("factor");
-    } else {
-      j["beta_fast"] = s.beta_fast;
-      j["beta_slow"] = s.beta_slow;
-      j["truncate"] = s.truncate;
-    }
-    rope_angles(plain, 1, {}, angles);
-    j["attention_factor"] = angles.attention_factor;
+  if (s.kind == RopeScaling::Kind::yarn) {
+    options["beta_fast"] = s.beta_fast;
+    options["beta_slow"] = s.beta_slow;
+    options["truncate"] = s.truncate;
   }
+  if (s.kind == RopeScaling::Kind::linear) options.erase("original_context");
+  // The factor of cosines and sines, however it is given.
+  Rope plain = r;
+  plain.scaling.long_factor = plain.scaling.short_factor = std::vector<double>(static_cast<std::size_t>(r.dims / 2), 1);
+  RopeAngles angles;
+  rope_angles(plain, 1, {}, angles);
+  options["attention_factor"] = angles.attention_factor;
+  j["scaling_options"] = options;
   return j;
 }
 

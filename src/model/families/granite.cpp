@@ -19,7 +19,7 @@ constexpr Key logits_divisor{"logit_scale", {"logits_scaling"}};
 Attention scaled_attention(const Hyper& h, int i) {
   Attention a = attention(h, i, {.gguf_pairing = RopePairing::adjacent});
   a.scale = static_cast<float>(h.number_or(attention_scale, h.gguf() ? 0 : 1));
-  if (!h.flag_or({"rope.scaling.finetuned", {}}, true)) a.rope = {};
+  if (!h.flag_or({"rope.scaling.finetuned", {}}, true)) a.rope.dims = 0;
   return a;
 }
 
@@ -94,7 +94,7 @@ Layer granitemoehybrid(const Hyper& h, int i) {
     return l;
   }
   Attention a = scaled_attention(h, i);
-  if (!h.gguf() && kind == "nope") a.rope = {};
+  if (!h.gguf() && kind == "nope") a.rope.dims = 0;
   l.mixers.emplace_back(a);
   return l;
 }

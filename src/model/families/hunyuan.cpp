@@ -57,9 +57,10 @@ Layer maincoder(const Hyper& h, int i) {
   return l;
 }
 
-// The base has the factor in it.
-void gguf_keys(const ModelSpec&, GgufKeys& keys) {
+// The base has the factor in it; shared experts are counted as one.
+void gguf_keys(const ModelSpec& m, GgufKeys& keys) {
   keys.erase("rope.scaling.alpha");
+  if (std::holds_alternative<Experts>(m.decoder.layers.front().ffn)) keys["expert_shared_count"] = std::int64_t{1};
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ bool is_rotated(const Hyper& h, int i) {
 
 Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 2e6, .gguf_pairing = RopePairing::adjacent});
-  if (!is_rotated(h, i)) a.rope = {};
+  if (!is_rotated(h, i)) a.rope.dims = 0;
   set_late_window(h, a, i);
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};
 }
