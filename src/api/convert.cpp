@@ -27,7 +27,7 @@ using formats::GgufHeader;
 using formats::GgufWriter;
 using model::BoundTensor;
 
-constexpr std::int64_t piece_bytes = 16 << 20;
+constexpr std::int64_t written_piece_bytes = 16 << 20;
 
 // What readers expect as float32: vectors, and small tensors that decide much.
 bool stays_float(const BoundTensor& tensor) {
@@ -100,7 +100,7 @@ void write_tensor(GgufWriter& writer, const BoundTensor& tensor, TensorType type
   const std::int64_t n_cols = tensor.row_elements(), n_rows = tensor.n_rows();
   const std::uint64_t in_bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(n_cols));
   const std::uint64_t out_bytes = tensor_row_bytes(type, static_cast<std::uint64_t>(n_cols));
-  const std::int64_t step = std::clamp<std::int64_t>(piece_bytes / (n_cols * 4), 1, n_rows);
+  const std::int64_t step = std::clamp<std::int64_t>(written_piece_bytes / (n_cols * 4), 1, n_rows);
   std::vector<std::byte> stored(static_cast<std::size_t>(step) * in_bytes);
   std::vector<std::byte> written(static_cast<std::size_t>(step) * out_bytes);
   std::vector<float> values(static_cast<std::size_t>(step * n_cols));

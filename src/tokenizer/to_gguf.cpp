@@ -22,7 +22,7 @@ namespace llm::tokenizer {
 namespace {
 
 using formats::GgufHeader;
-using Json = nlohmann::json;
+using JsonNode = nlohmann::json;
 
 // Texts on which pre-tokenizers and normalisers differ: white space, line ends, digits, contractions, letters of many
 // scripts with and without marks, cases, punctuation, symbols.
@@ -67,10 +67,10 @@ std::optional<std::string_view> first_disagreement(const Tokenizer& tokenizer, c
 }
 
 // Where rank r stands for token t: a merge that came earlier is a higher score.
-std::unordered_map<std::string, float> scores_of_merges(const Json& merges) {
+std::unordered_map<std::string, float> scores_of_merges(const JsonNode& merges) {
   std::unordered_map<std::string, float> scores;
   float rank = 0;
-  for (const Json& merge : merges) {
+  for (const JsonNode& merge : merges) {
     std::string joined;
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
       joined = merge[0].get<std::string>() + merge[1].get<std::string>();
@@ -121,8 +121,8 @@ class VocabularyWriter {
     std::error_code error;
     if (std::filesystem::is_regular_file(folder / "tokenizer.json", error)) {
       const MappedFile file((folder / "tokenizer.json").string());
-      json_ = Json::parse(file.bytes().begin(), file.bytes().end(), nullptr, false);
-      model_ = json_.is_object() ? json_.value("model", Json()) : Json();
+      json_ = JsonNode::parse(file.bytes().begin(), file.bytes().end(), nullptr, false);
+      model_ = json_.is_object() ? json_.value("model", JsonNode()) : JsonNode();
       if (!model_.is_object()) fail("tokenizer.json: no model");
       return;
     }
@@ -230,7 +230,7 @@ class VocabularyWriter {
     header_.set_string(key("model"), "gpt2");
     set_tokens([this](TokenId id) { return std::string(tokenizer_.token_text(id)); }, nullptr);
     std::vector<std::string> merges;
-    for (const Json& merge : model_.value("merges", Json::array())) {
+    for (const JsonNode& merge : model_.value("merges", JsonNode::array())) {
       merges.push_back(merge.is_array() ? merge[0].get<std::string>() + " " + merge[1].get<std::string>()
                                         : merge.get<std::string>());
     }
@@ -279,7 +279,7 @@ class VocabularyWriter {
   std::string write_sentencepiece_bpe() {
     header_.set_string(key("model"), "llama");
     header_.set_string(key("pre"), "default");
-    const auto scores = model_.is_object() ? scores_of_merges(model_.value("merges", Json::array()))
+    const auto scores = model_.is_object() ? scores_of_merges(model_.value("merges", JsonNode::array()))
                                            : std::unordered_map<std::string, float>();
     const Vocabulary& vocabulary = tokenizer_.impl().vocabulary;
     set_pieces([&](TokenId id) {
@@ -327,7 +327,7 @@ class VocabularyWriter {
     header_.set_string(key("pre"), "default");
     const Vocabulary& vocabulary = tokenizer_.impl().vocabulary;
     set_pieces([&](TokenId id) { return vocabulary.score(id); });
-    find_characters(json_.is_object() ? json_.value("normalizer", Json()) : Json());
+    find_characters(json_.is_object() ? json_.value("normalizer", JsonNode()) : JsonNode());
     if (!characters_.empty()) {
       header_.set_i8s(key("precompiled_charsmap"), std::as_bytes(std::span(characters_)));
     }
@@ -335,13 +335,13 @@ class VocabularyWriter {
     return "Unigram";
   }
 
-  void find_characters(const Json& normalizer) {
+  void find_characters(const JsonNode& normalizer) {
     if (!normalizer.is_object()) return;
     if (normalizer.value("type", "") == "Precompiled") {
       const auto map = decode_base64(normalizer.value("precompiled_charsmap", ""));
       if (map) characters_ = *map;
     }
-    for (const Json& part : normalizer.value("normalizers", Json::array())) find_characters(part);
+    for (const JsonNode& part : normalizer.value("normalizers", JsonNode::array())) find_characters(part);
   }
 
   const Tokenizer& tokenizer_;
@@ -349,7 +349,7 @@ class VocabularyWriter {
   std::int64_t n_vocab_;
   const std::string& pre_;
   GgufHeader& header_;
-  Json json_, model_;
+  JsonNode json_, model_;
   bool unigram_file_ = false;
   std::string characters_;  // SentencePiece's map of replacements
 };

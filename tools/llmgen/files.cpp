@@ -39,7 +39,7 @@ int write_file(const FileFlags& flags, Work work) {
   return 0;
 }
 
-void report(const FileFlags& flags, const llm::Conversion& done) {
+void say_what_was_written(const FileFlags& flags, const llm::Conversion& done) {
   const Console console = console_of(flags.console);
   console.detail(fmt::format("architecture {}, vocabulary {}", done.architecture,
                              done.vocabulary.empty() ? "none" : done.vocabulary));
@@ -88,7 +88,7 @@ void add_convert(CLI::App& app, Program& program) {
       const int status = write_file(*flags, [&](const llm::FileProgress& progress) {
         done = llm::convert(flags->input, flags->output, flags->convert, progress);
       });
-      report(*flags, done);
+      say_what_was_written(*flags, done);
       return status;
     };
   });
