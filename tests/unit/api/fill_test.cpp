@@ -11,6 +11,7 @@
 #include "formats/safetensors_writer.h"
 #include "formats/weights_file.h"
 #include "golden_entry.inc"
+#include "kernels/decode.h"
 #include "temporary_folder.h"
 
 // Masked-token heads of every family that has one: a golden encoder with a random head, beside the head evaluated in
