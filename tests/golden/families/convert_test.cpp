@@ -171,7 +171,6 @@ TEST_F(Patched, LatentAttentionWithYarnIsWritten) {
   }
 }
 
-// What the folder says beside its weights is in the file too.
 TEST_F(Patched, TypesOfWeightsAreTheOnesAskedFor) {
   const std::string entry = LLM_TEST_DATA "/golden/llama-gqa";
   const std::vector<float> exact = results(*Model::load(WeightsFile::open(entry)), entry);
