@@ -122,6 +122,12 @@ class Convert(unittest.TestCase):
         everything = run_json("fill", "-m", model, "-p", "[MASK]", "--top", "0", "--json")["masks"][0]["candidates"]
         self.assertAlmostEqual(sum(c["probability"] for c in everything), 1, places=5)
 
+    def test_masked_models_do_not_generate(self):
+        model = self.masked_bert()
+        done = run("-m", model, "-p", "w10 w11")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"expected one that generates text", done.stderr)
+
     def test_fill_refusals(self):
         for args, code, text in ((("-m", self.masked_bert(), "-p", "w10 w11"), 2, b"[MASK]"), (("-m", GOLDEN / "bert", "--ids", "1,2"), 5, b"no head"),
                                  (("-m", GOLDEN / "llama-gqa", "--ids", "1,2"), 5, b"masked tokens")):
