@@ -197,6 +197,7 @@ class Exporter {
   GgufExport run() {
     const Family& family = *find_family_of(spec_);
     const Family& target = target_family(family, spec_, path_, plan_.architecture);
+    if (spec_.kind == ModelKind::encoder_decoder) refuse("encoder-decoders are read from such files but not written");
     plan_.tensors = std::move(source_.bound);
     drop_head_of_encoder();
     drop_position_offset();

@@ -42,9 +42,10 @@ const Family* family_of(const GoldenEntry& entry) {
   return nullptr;
 }
 
-bool has_architecture(const GoldenEntry& entry) {
+bool is_written(const GoldenEntry& entry) {
   const Family* family = family_of(entry);
-  return family != nullptr && (!family->gguf.empty() || !family->writing.architecture.empty());
+  return family != nullptr && family->kind != ModelKind::encoder_decoder &&
+         (!family->gguf.empty() || !family->writing.architecture.empty());
 }
 
 // Options of these folders that files of their architecture cannot say, and what the refusal names.
@@ -66,7 +67,7 @@ const std::map<std::string, std::string> refused = {{"bloom-6heads-postln", "res
 std::vector<GoldenEntry> entries(bool with_gguf) {
   std::vector<GoldenEntry> all;
   for (const GoldenEntry& entry : golden_entries()) {
-    if (has_architecture(entry) && (entry.has_gguf || !with_gguf)) all.push_back(entry);
+    if (is_written(entry) && (entry.has_gguf || !with_gguf)) all.push_back(entry);
   }
   return all;
 }
