@@ -24,7 +24,8 @@ constexpr Key gguf_beta_slow{"rope.scaling.yarn_beta_slow"};
 
 RopeScaling gguf_scaling(const Hyper& h) {
   RopeScaling s;
-  std::string type = h.text_or(gguf_rope_type, h.has(gguf_rope_factor) ? "linear" : "none");
+  const bool has_factor = h.has(gguf_rope_factor) || h.has(gguf_rope_linear);
+  std::string type = h.text_or(gguf_rope_type, has_factor ? "linear" : "none");
   if (type == "none" && h.file().find_tensor("rope_factors_long.weight") != nullptr) type = "longrope";
   s.original_context =
       static_cast<double>(h.integer_or(gguf_original_context, h.integer(keys::n_context, 1, Hyper::max_count), 1));

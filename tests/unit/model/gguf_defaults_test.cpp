@@ -153,9 +153,10 @@ TEST(GgufDefaults, NumbersForEachLayer) {
 TEST(GgufDefaults, RopeScaling) {
   const auto scaling = [](const File& file) { return attention(file.spec()).rope.scaling; };
   EXPECT_EQ(scaling(File("llama").f32("rope.scaling.factor", 4)).kind, RopeScaling::Kind::linear);
-  EXPECT_EQ(scaling(File("llama").f32("rope.scale_linear", 4)).kind, RopeScaling::Kind::none);
-  const RopeScaling old = scaling(File("llama").f32("rope.scale_linear", 4).text("rope.scaling.type", "linear"));
+  const RopeScaling old = scaling(File("llama").f32("rope.scale_linear", 4));
+  EXPECT_EQ(old.kind, RopeScaling::Kind::linear);
   EXPECT_EQ(old.factor, 4);
+  EXPECT_EQ(scaling(File("llama").f32("rope.scaling.factor", 1)).kind, RopeScaling::Kind::none);
   EXPECT_EQ(scaling(File("llama").f32("rope.scaling.factor", 4).text("rope.scaling.type", "none")).kind,
             RopeScaling::Kind::none);
   const RopeScaling yarn = scaling(File("qwen2").f32("rope.scaling.factor", 4).text("rope.scaling.type", "yarn"));
