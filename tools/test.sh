@@ -56,8 +56,8 @@ check_thread() {
 
 say "packages"
 need_packages "${build_packages[@]}" "${test_packages[@]}"
-say "model"
-bash tools/fetch_model.sh
+say "models"
+bash tools/fetch_model.sh smollm2 minilm
 for stage in "${stages[@]}"; do
   say "$stage"
   "check_$stage"

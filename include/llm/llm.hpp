@@ -7,6 +7,7 @@
 #include <llm/error.hpp>
 #include <llm/evaluate.hpp>
 #include <llm/files.hpp>
+#include <llm/fill.hpp>
 #include <llm/model.hpp>
 #include <llm/sampling.hpp>
 #include <llm/session.hpp>

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <llm/chat.hpp>
@@ -52,6 +53,9 @@ struct ModelInfo {
   std::string tokenizer;            ///< description; empty: no vocabulary
   std::string chat_template;        ///< the default one; empty: none
   std::string pooling;              ///< "mean", "cls", "last" or "none"
+  /// Sampling settings in the file or in generation_config.json, by the names of SamplingOptions. Nothing applies them
+  /// unasked.
+  std::vector<std::pair<std::string, double>> sampling;
   std::vector<std::string> unused_keys, unused_tensors;
 };
 

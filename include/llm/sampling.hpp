@@ -39,6 +39,8 @@ struct SamplingOptions {
   std::vector<std::string> samplers = {"penalties", "dry",   "top_n_sigma", "top_k",      "typical_p",
                                        "top_p",     "min_p", "xtc",         "temperature"};
 
+  /// Sets the number of this name, e.g. "top_k"; false if no number is called so.
+  LLM_API bool set(std::string_view name, double value);
   /// Throws Error(usage) that names the option, its value and the range.
   LLM_API void validate() const;
 };

@@ -40,7 +40,7 @@ GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t
       stops_(request_.stop),
       constraint_(std::move(constraint)) {
   const model::ModelSpec& spec = model.model->spec();
-  if (!spec.head.exists) {
+  if (!spec.head.exists || spec.kind == model::ModelKind::encoder) {
     throw Error(ErrorCode::usage, "this model gives embeddings, expected one that generates text");
   }
   const bool has_source = spec.kind == model::ModelKind::encoder_decoder;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,10 @@ namespace api {
 // Facts of a file: of a bound model, or from metadata alone if nothing here can run it.
 ModelInfo model_info(const model::Model& model);
 ModelInfo model_info(const formats::WeightsFile& file);
+// How folders of sentence encoders say, beside the model, that positions are joined ("mean", "cls" ...).
+std::optional<std::string> folder_pooling(const formats::WeightsFile& file);
+// generation_config.json of a folder; null if there is none or it is no JSON.
+nlohmann::json generation_config(const std::string& folder);
 // Chat templates of the file or of its folder, by name.
 std::map<std::string, std::string, std::less<>> chat_templates(const formats::WeightsFile& file);
 // The vocabulary in the file or beside it; nullopt if there is none.

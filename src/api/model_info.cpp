@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -42,23 +43,6 @@ std::string_view pooling_name(model::Pooling pooling) {
   return "none";
 }
 
-// What folders of sentence encoders say beside the model.
-std::optional<std::string> folder_pooling(const WeightsFile& file) {
-  if (file.kind() != SourceKind::hugging_face) return std::nullopt;
-  const auto text = read_text(fs::path(file.path()) / "1_Pooling" / "config.json");
-  if (!text) return std::nullopt;
-  const nlohmann::json config = nlohmann::json::parse(*text, nullptr, false);
-  if (!config.is_object()) return std::nullopt;
-  const auto is_set = [&](const char* key) {
-    const auto at = config.find(key);
-    return at != config.end() && at->is_boolean() && at->get<bool>();
-  };
-  if (is_set("pooling_mode_cls_token")) return "cls";
-  if (is_set("pooling_mode_mean_tokens")) return "mean";
-  if (is_set("pooling_mode_lasttoken")) return "last";
-  return std::nullopt;
-}
-
 void add_types(const WeightsFile& file, ModelInfo& info) {
   std::map<std::string_view, ModelInfo::TypeShare> shares;
   for (const formats::TensorView& tensor : file.tensors()) {
@@ -86,6 +70,51 @@ std::string vocabulary_description(const WeightsFile& file) {
   return kind;
 }
 
+// Settings that the model's makers recommend. Folders: if they sample at all (do_sample); where they say that they do
+// not, the likeliest token.
+std::vector<std::pair<std::string, double>> recommended_sampling(const WeightsFile& file) {
+  std::vector<std::pair<std::string, double>> settings;
+  const auto add = [&](const char* name, double value) {
+    if (std::isfinite(value) && std::fabs(value) <= 1e6) settings.emplace_back(name, value);
+  };
+  if (file.kind() == SourceKind::gguf) {
+    static constexpr std::pair<const char*, const char*> keys[] = {{"temp", "temperature"},
+                                                                   {"top_k", "top_k"},
+                                                                   {"top_p", "top_p"},
+                                                                   {"min_p", "min_p"},
+                                                                   {"xtc_probability", "xtc_probability"},
+                                                                   {"xtc_threshold", "xtc_threshold"},
+                                                                   {"penalty_last_n", "repeat_last_n"},
+                                                                   {"penalty_repeat", "repeat_penalty"},
+                                                                   {"mirostat", "mirostat"},
+                                                                   {"mirostat_tau", "mirostat_tau"},
+                                                                   {"mirostat_eta", "mirostat_eta"}};
+    for (const auto& [key, name] : keys) {
+      if (const auto value = file.metadata().find_float(std::string("general.sampling.") + key)) add(name, *value);
+    }
+    return settings;
+  }
+  if (file.kind() != SourceKind::hugging_face) return settings;
+  const nlohmann::json config = generation_config(file.path());
+  const auto samples = config.is_object() ? config.find("do_sample") : config.end();
+  if (!config.is_object() || samples == config.end() || !samples->is_boolean()) return settings;
+  if (!samples->get<bool>()) {
+    add("temperature", 0);
+    return settings;
+  }
+  static constexpr std::pair<const char*, const char*> keys[] = {{"temperature", "temperature"},
+                                                                 {"top_k", "top_k"},
+                                                                 {"top_p", "top_p"},
+                                                                 {"min_p", "min_p"},
+                                                                 {"typical_p", "typical_p"},
+                                                                 {"repetition_penalty", "repeat_penalty"}};
+  for (const auto& [key, name] : keys) {
+    const auto value = config.find(key);
+    if (value != config.end() && value->is_number()) add(name, value->get<double>());
+  }
+  return settings;
+}
+
 ModelInfo file_info(const WeightsFile& file) {
   ModelInfo info;
   info.file_bytes = file.file_bytes();
@@ -105,6 +134,7 @@ ModelInfo file_info(const WeightsFile& file) {
   }
   add_types(file, info);
   info.tokenizer = vocabulary_description(file);
+  info.sampling = recommended_sampling(file);
   const auto templates = chat_templates(file);
   if (const auto found = templates.find(""); found != templates.end()) info.chat_template = found->second;
   return info;
@@ -163,6 +193,40 @@ ModelInfo model_info(const WeightsFile& file) {
     info.n_vocab = static_cast<std::int64_t>(tokens->count);
   }
   return info;
+}
+
+std::optional<std::string> folder_pooling(const WeightsFile& file) {
+  if (file.kind() != SourceKind::hugging_face) return std::nullopt;
+  const auto text = read_text(fs::path(file.path()) / "1_Pooling" / "config.json");
+  if (!text) return std::nullopt;
+  const nlohmann::json config = nlohmann::json::parse(*text, nullptr, false);
+  if (!config.is_object()) return std::nullopt;
+  const auto is_set = [&](const char* key) {
+    const auto at = config.find(key);
+    return at != config.end() && at->is_boolean() && at->get<bool>();
+  };
+  if (const auto mode = config.find("pooling_mode"); mode != config.end() && mode->is_string()) {
+    const std::string name = mode->get<std::string>();
+    return name == "lasttoken" ? "last" : name;
+  }
+  static constexpr std::pair<const char*, const char*> modes[] = {
+      {"pooling_mode_cls_token", "cls"},
+      {"pooling_mode_mean_tokens", "mean"},
+      {"pooling_mode_lasttoken", "last"},
+      {"pooling_mode_max_tokens", "max"},
+      {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"},
+      {"pooling_mode_weightedmean_tokens", "weightedmean"}};
+  // Several are put side by side; what is not there is refused by its name when vectors are asked for.
+  std::string name;
+  for (const auto& [key, mode] : modes) {
+    if (is_set(key)) name += (name.empty() ? "" : "+") + std::string(mode);
+  }
+  return name.empty() ? std::nullopt : std::optional(name);
+}
+
+nlohmann::json generation_config(const std::string& folder) {
+  const auto text = read_text(fs::path(folder) / "generation_config.json");
+  return text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
 }
 
 std::map<std::string, std::string, std::less<>> chat_templates(const WeightsFile& file) {

@@ -38,7 +38,7 @@ ScoreJob::ScoreJob(const Model::Impl& model, std::vector<TokenId> prompt, std::v
     : ids_(std::move(prompt)), first_(std::max<std::size_t>(ids_.size(), 1)), done_(std::move(done)) {
   ids_.insert(ids_.end(), completion.begin(), completion.end());
   const model::ModelSpec& spec = model.model->spec();
-  if (!spec.head.exists || spec.kind == model::ModelKind::encoder_decoder) {
+  if (!spec.head.exists || spec.kind != model::ModelKind::decoder) {
     throw Error(ErrorCode::usage, "scoring: expected a decoder, a model that continues a text");
   }
   check_ids(ids_, model);

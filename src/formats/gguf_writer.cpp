@@ -96,6 +96,9 @@ void GgufHeader::set_u32s(std::string_view key, std::span<const std::uint32_t> v
 void GgufHeader::set_i32s(std::string_view key, std::span<const std::int32_t> values) {
   set_bytes(key, ValueType::array, array_of(ValueType::i32, values));
 }
+void GgufHeader::set_i8s(std::string_view key, std::span<const std::byte> values) {
+  set_bytes(key, ValueType::array, array_of(ValueType::i8, values));
+}
 void GgufHeader::set_f32s(std::string_view key, std::span<const float> values) {
   set_bytes(key, ValueType::array, array_of(ValueType::f32, values));
 }

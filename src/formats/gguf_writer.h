@@ -34,6 +34,7 @@ class GgufHeader {
   void set_string(std::string_view key, std::string_view value);
   void set_u32s(std::string_view key, std::span<const std::uint32_t> values);
   void set_i32s(std::string_view key, std::span<const std::int32_t> values);
+  void set_i8s(std::string_view key, std::span<const std::byte> values);
   void set_f32s(std::string_view key, std::span<const float> values);
   void set_bools(std::string_view key, const std::vector<bool>& values);
   void set_strings(std::string_view key, std::span<const std::string> values);

@@ -7,17 +7,12 @@
 #include <cmath>
 #include <cstring>
 #include <llm/error.hpp>
+#include <memory>
 
 #include "model/naming.h"
 
 namespace llm::model {
 namespace {
-
-std::string fill_number(std::string_view pattern, int number) {
-  const std::size_t at = pattern.find("{}");
-  if (at == std::string_view::npos) return std::string(pattern);
-  return fmt::format("{}{}{}", pattern.substr(0, at), number, pattern.substr(at + 2));
-}
 
 // Extents other than 1, slowest first.
 std::vector<std::int64_t> shape_of(const formats::TensorView& tensor) {
@@ -29,13 +24,6 @@ std::vector<std::int64_t> shape_of(const formats::TensorView& tensor) {
 std::vector<std::int64_t> without_ones(std::vector<std::int64_t> shape) {
   std::erase(shape, 1);
   return shape;
-}
-
-const TensorName* lookup(std::span<const TensorName> names, std::string_view canonical) {
-  for (const TensorName& name : names) {
-    if (name.canonical == canonical) return &name;
-  }
-  return nullptr;
 }
 
 bool is_weight_type(TensorType type) {
@@ -53,8 +41,8 @@ bool is_weight_type(TensorType type) {
 
 }  // namespace
 
-Binder::Binder(const Hyper& hyper, const Family& family, bool header_only)
-    : hyper_(hyper), file_(hyper.file()), family_(family), header_only_(header_only) {
+Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, bool recording)
+    : hyper_(hyper), file_(hyper.file()), family_(family), header_only_(header_only), recording_(recording) {
   if (hyper_.gguf()) return;
   const auto base = [&](const Naming& naming) -> std::string {
     for (const std::string_view prefix : naming.prefixes) {
@@ -81,25 +69,9 @@ void Binder::enter(const Stack& stack, int layer) {
 }
 
 std::string Binder::actual_name(std::string_view name, int number) const {
-  const std::size_t dot = name.rfind('.');
-  const std::string_view stem = name.substr(0, dot), ending = name.substr(dot);
-  const auto replace = [&](std::span<const TensorName> names, const std::string& scope) -> std::optional<std::string> {
-    std::string result;
-    if (const TensorName* whole = lookup(names, name)) {
-      result = fill_number(whole->actual, number);
-    } else if (const TensorName* part = lookup(names, stem)) {
-      result = fill_number(part->actual, number) + std::string(ending);
-    } else {
-      return std::nullopt;
-    }
-    return result.starts_with('^') ? result.substr(1) : scope + result;
-  };
-  if (hyper_.gguf()) {
-    if (auto own = replace(family_.gguf_names, gguf_scope_)) return *own;
-    return gguf_scope_ + std::string(name);
-  }
-  if (auto own = replace(naming().names, hf_layer_)) return *own;
-  if (auto shared = replace(common_names(), hf_layer_)) return *shared;
+  if (hyper_.gguf()) return gguf_name(family_, gguf_scope_, name);
+  if (std::string own = renamed(naming().names, hf_layer_, name, number); !own.empty()) return own;
+  if (std::string shared = renamed(common_names(), hf_layer_, name, number); !shared.empty()) return shared;
   return hf_layer_ + std::string(name);
 }
 
@@ -113,7 +85,17 @@ void Binder::fail(std::string_view name, const std::string& found, const std::st
 }
 
 const formats::TensorView* Binder::find(std::string_view name, int number) const {
-  return file_.find_tensor(actual_name(name, number));
+  const std::string actual = actual_name(name, number);
+  const formats::TensorView* tensor = file_.find_tensor(actual);
+  if (tensor != nullptr || hyper_.gguf()) return tensor;
+  // Old checkpoints call weight and bias of layer norms so.
+  static constexpr std::pair<std::string_view, std::string_view> old_names[] = {{"LayerNorm.weight", "LayerNorm.gamma"},
+                                                                                {"LayerNorm.bias", "LayerNorm.beta"}};
+  for (const auto& [name_now, name_then] : old_names) {
+    if (!actual.ends_with(name_now)) continue;
+    return file_.find_tensor(actual.substr(0, actual.size() - name_now.size()) + std::string(name_then));
+  }
+  return nullptr;
 }
 
 bool Binder::has(std::string_view name) const {
@@ -167,6 +149,61 @@ const formats::TensorView* Binder::view(std::string_view name, std::initializer_
   return tensor;
 }
 
+void Binder::record(std::string_view name, std::vector<std::int64_t> shape, TensorType type,
+                    std::function<void(std::int64_t, std::byte*)> row) {
+  if (!recording_) return;
+  bound_.push_back({gguf_scope_, std::string(name), std::move(shape), type, std::move(row)});
+}
+
+void Binder::record_rows(std::string_view name, std::vector<std::int64_t> shape, const formats::TensorView& tensor) {
+  if (!recording_) return;
+  const std::uint64_t bytes =
+      tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(shape.size() == 1 ? 1 : shape.back()));
+  record(name, std::move(shape), tensor.type, [&tensor, bytes](std::int64_t row, std::byte* out) {
+    std::memcpy(out, tensor.data + static_cast<std::uint64_t>(row) * bytes, bytes);
+  });
+}
+
+void Binder::record_parts(std::string_view name, std::vector<std::int64_t> shape,
+                          std::vector<const formats::TensorView*> parts) {
+  if (!recording_) return;
+  const std::int64_t n_rows = shape.size() == 2 ? 1 : shape[1];
+  const TensorType type = parts.front()->type;
+  const std::uint64_t bytes = tensor_row_bytes(type, static_cast<std::uint64_t>(shape.back()));
+  record(name, std::move(shape), type, [parts = std::move(parts), n_rows, bytes](std::int64_t row, std::byte* out) {
+    const formats::TensorView& part = *parts[static_cast<std::size_t>(row / n_rows)];
+    std::memcpy(out, part.data + static_cast<std::uint64_t>(row % n_rows) * bytes, bytes);
+  });
+}
+
+void Binder::in_gguf(std::initializer_list<GgufPart> parts) {
+  if (!recording_ || hyper_.gguf()) return;
+  const auto whole = std::make_shared<const BoundTensor>(std::move(bound_.back()));
+  bound_.pop_back();
+  const std::uint64_t bytes = tensor_row_bytes(whole->type, static_cast<std::uint64_t>(whole->row_elements()));
+  std::int64_t begin = 0;
+  for (const GgufPart& part : parts) {
+    BoundTensor tensor{whole->scope, std::string(part.name), part.shape, whole->type, {}};
+    // A row of the part may be several single numbers of a vector.
+    const std::int64_t n = tensor.row_elements() / whole->row_elements();
+    tensor.row = [whole, begin, n, bytes](std::int64_t row, std::byte* out) {
+      for (std::int64_t i = begin + row * n; i < begin + (row + 1) * n; ++i, out += bytes) {
+        whole->row(whole->order.empty() ? i : whole->order[static_cast<std::size_t>(i)], out);
+      }
+    };
+    begin += tensor.n_rows() * n;
+    bound_.push_back(std::move(tensor));
+  }
+}
+
+void Binder::rotated(std::string_view name, int n_head, int head_dim, const Rope& rope) {
+  for (BoundTensor& tensor : bound_) {
+    if (tensor.scope == gguf_scope_ && tensor.name.substr(0, tensor.name.rfind('.')) == name) {
+      tensor.rotated = {n_head, head_dim, rope.dims, rope.pairing};
+    }
+  }
+}
+
 std::byte* Binder::allocate(std::size_t bytes) {
   converted_bytes_ += bytes;
   if (header_only_) return nullptr;
@@ -189,6 +226,7 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
     if (n_in == 1 && tensor->extent[0] != 1) {
       fail(full, fmt::format("rows of {}", tensor->extent[0]), "rows of 1");
     }
+    record_rows(full, {n_out, n_in}, *tensor);
     return {tensor->data, tensor->type, n_out, n_in};
   }
   const formats::TensorView* tensor = view(full, {n_in, n_out}, presence);
@@ -197,6 +235,11 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
   if (info.block_elements != 1) fail(full, fmt::format("type {}", info.name), "F32, F16 or BF16");
   const std::size_t size = info.block_bytes;
   const std::size_t rows = static_cast<std::size_t>(n_out), columns = static_cast<std::size_t>(n_in);
+  record(full, {n_out, n_in}, tensor->type, [tensor, rows, columns, size](std::int64_t r, std::byte* out) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      std::memcpy(out + c * size, tensor->data + (c * rows + static_cast<std::size_t>(r)) * size, size);
+    }
+  });
   std::byte* copy = allocate(rows * columns * size);
   if (copy != nullptr) {
     for (std::size_t r = 0; r < rows; ++r) {
@@ -209,13 +252,16 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
 }
 
 ops::WeightMatrix Binder::stacked(std::string_view name, std::int64_t n, std::int64_t n_out, std::int64_t n_in) {
-  const formats::TensorView* tensor = view(std::string(name) + ".weight", {n, n_out, n_in}, Presence::yes);
+  const std::string full = std::string(name) + ".weight";
+  const formats::TensorView* tensor = view(full, {n, n_out, n_in}, Presence::yes);
+  record_rows(full, {n, n_out, n_in}, *tensor);
   return {tensor->data, tensor->type, n * n_out, n_in};
 }
 
 ops::WeightMatrix Binder::reordered(std::string_view name, std::int64_t n_out, std::int64_t n_in,
                                     const std::vector<std::int64_t>& order) {
   const ops::WeightMatrix source = matrix(name, n_out, n_in);
+  if (recording_) bound_.back().order = order;
   const std::size_t row_bytes = static_cast<std::size_t>(source.row_bytes());
   std::byte* copy = allocate(order.size() * row_bytes);
   for (std::size_t i = 0; copy != nullptr && i < order.size(); ++i) {
@@ -236,10 +282,35 @@ Linear Binder::linear(std::string_view name, std::int64_t n_out, std::int64_t n_
   return result;
 }
 
+namespace {
+
+float adapted(const TensorRule* rule, float value) {
+  if (rule == nullptr) return value;
+  if (rule->adapt == Adapt::plus_one) return value + 1;
+  if (rule->adapt == Adapt::negative_exp) return static_cast<float>(-std::exp(static_cast<double>(value)));
+  return value;
+}
+
+}  // namespace
+
+void Binder::record_floats(std::string_view name, std::vector<std::int64_t> shape, const formats::TensorView& tensor,
+                           const TensorRule* rule) {
+  if (rule == nullptr) return record_rows(name, std::move(shape), tensor);
+  const std::int64_t n = shape.size() == 1 ? 1 : shape.back();
+  const std::uint64_t bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(n));
+  record(name, std::move(shape), TensorType::F32, [&tensor, rule, n, bytes](std::int64_t row, std::byte* out) {
+    std::vector<float> values(static_cast<std::size_t>(n));
+    kernels::kernels().decode_row(tensor.type, tensor.data + static_cast<std::uint64_t>(row) * bytes, values.data(), n);
+    for (float& value : values) value = adapted(rule, value);
+    std::memcpy(out, values.data(), values.size() * sizeof(float));
+  });
+}
+
 const float* Binder::floats(std::string_view name, std::initializer_list<std::int64_t> shape, Presence presence) {
   const formats::TensorView* tensor = view(name, shape, presence);
   if (tensor == nullptr) return nullptr;
   const TensorRule* rule = rule_for(name);
+  record_floats(name, shape, *tensor, rule);
   if (tensor->type == TensorType::F32 && rule == nullptr && !header_only_ &&
       reinterpret_cast<std::uintptr_t>(tensor->data) % alignof(float) == 0) {
     return reinterpret_cast<const float*>(tensor->data);
@@ -248,13 +319,7 @@ const float* Binder::floats(std::string_view name, std::initializer_list<std::in
   float* copy = allocate_floats(static_cast<std::size_t>(tensor->n_elements()));
   if (copy == nullptr) return nullptr;
   const std::vector<float> values = decode(*tensor);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    copy[i] = values[i];
-    if (rule != nullptr && rule->adapt == Adapt::plus_one) copy[i] += 1;
-    if (rule != nullptr && rule->adapt == Adapt::negative_exp) {
-      copy[i] = static_cast<float>(-std::exp(static_cast<double>(values[i])));
-    }
-  }
+  for (std::size_t i = 0; i < values.size(); ++i) copy[i] = adapted(rule, values[i]);
   return copy;
 }
 
@@ -262,6 +327,10 @@ const float* Binder::reordered_floats(std::string_view name, std::int64_t n, con
                                       Presence presence, std::initializer_list<std::int64_t> shape) {
   const formats::TensorView* tensor = shape.size() != 0 ? view(name, shape, presence) : view(name, {n}, presence);
   if (tensor == nullptr) return nullptr;
+  if (recording_) {
+    record_rows(name, {n}, *tensor);
+    bound_.back().order = order;
+  }
   float* copy = allocate_floats(order.size());
   if (copy == nullptr) return nullptr;
   const std::vector<float> source = decode(*tensor);
@@ -271,6 +340,7 @@ const float* Binder::reordered_floats(std::string_view name, std::int64_t n, con
 
 const float* Binder::floats_each(std::string_view name, int n, std::int64_t width) {
   float* copy = allocate_floats(static_cast<std::size_t>(n) * static_cast<std::size_t>(width));
+  std::vector<const formats::TensorView*> parts;
   for (int i = 0; i < n; ++i) {
     const formats::TensorView* tensor = find(name, i);
     if (tensor == nullptr) {
@@ -279,10 +349,12 @@ const float* Binder::floats_each(std::string_view name, int n, std::int64_t widt
     }
     check_shape(*this, name, *tensor, {width});
     mark(*tensor);
+    parts.push_back(tensor);
     if (copy == nullptr) continue;
     const std::vector<float> values = decode(*tensor);
     std::copy(values.begin(), values.end(), copy + i * width);
   }
+  record_parts(name, {n, width}, std::move(parts));
   return copy;
 }
 
@@ -299,6 +371,7 @@ ops::ExpertMatrices Binder::experts(std::string_view name, int count, std::int64
   ops::ExpertMatrices result;
   const std::byte** table =
       reinterpret_cast<const std::byte**>(allocate(static_cast<std::size_t>(count) * sizeof(const std::byte*)));
+  std::vector<const formats::TensorView*> parts;
   for (int i = 0; i < count; ++i) {
     const formats::TensorView* tensor = find(full, i);
     if (tensor == nullptr) {
@@ -307,6 +380,7 @@ ops::ExpertMatrices Binder::experts(std::string_view name, int count, std::int64
     }
     check_shape(*this, full, *tensor, {n_out, n_in});
     mark(*tensor);
+    parts.push_back(tensor);
     if (i == 0) result.first = {tensor->data, tensor->type, n_out, n_in};
     if (tensor->type != result.first.type) {
       fail(full, fmt::format("type {} of expert {}", tensor_type_info(tensor->type).name, i),
@@ -315,12 +389,21 @@ ops::ExpertMatrices Binder::experts(std::string_view name, int count, std::int64
     if (table != nullptr) table[i] = tensor->data;
   }
   result.each = table;
+  record_parts(full, {count, n_out, n_in}, std::move(parts));
   return result;
 }
 
 ops::ExpertMatrices Binder::expert_rows(std::string_view name, int count, std::int64_t n_total, std::int64_t begin,
                                         std::int64_t n_out, std::int64_t n_in) {
-  const formats::TensorView* tensor = view(std::string(name) + ".weight", {count, n_total, n_in}, Presence::yes);
+  const std::string full = std::string(name) + ".weight";
+  const formats::TensorView* tensor = view(full, {count, n_total, n_in}, Presence::yes);
+  if (recording_) {
+    record_rows(full, {count, n_total, n_in}, *tensor);
+    std::vector<std::int64_t>& order = bound_.back().order;
+    for (std::int64_t i = 0; n_out != n_total && i < count * n_out; ++i) {
+      order.push_back(i / n_out * n_total + begin + i % n_out);
+    }
+  }
   const std::int64_t row_bytes =
       static_cast<std::int64_t>(tensor_row_bytes(tensor->type, static_cast<std::uint64_t>(n_in)));
   ops::ExpertMatrices result;
@@ -355,6 +438,13 @@ ops::ExpertMatrices Binder::expert_columns(std::string_view name, int count, std
     const TensorTypeInfo& info = tensor_type_info(tensor->type);
     if (info.block_elements != 1) fail(full, fmt::format("type {}", info.name), "F32, F16 or BF16");
     const std::int64_t size = info.block_bytes;
+    record(full, {count, n_out, n_in}, tensor->type, [=](std::int64_t row, std::byte* out) {
+      const std::byte* source = tensor->data + row / n_out * n_in * n_total * size;
+      for (std::int64_t k = 0; k < n_in; ++k) {
+        std::memcpy(out + k * size, source + (k * n_total + begin + row % n_out * step) * size,
+                    static_cast<std::size_t>(size));
+      }
+    });
     result.stride_bytes = n_out * n_in * size;
     std::byte* copy = allocate(static_cast<std::size_t>(count * result.stride_bytes));
     for (std::int64_t e = 0; copy != nullptr && e < count; ++e) {
@@ -386,6 +476,12 @@ ops::ExpertMatrices Binder::expert_columns(std::string_view name, int count, std
   check(blocks, {count, n_total, n_blocks, 16}, "_blocks");
   check(scales, {count, n_total, n_blocks}, "_scales");
   constexpr std::int64_t block_bytes = 17;
+  record(full, {count, n_out, n_in}, TensorType::MXFP4, [=](std::int64_t row, std::byte* out) {
+    const std::int64_t source = (row / n_out * n_total + begin + row % n_out * step) * n_blocks;
+    for (std::int64_t b = 0; b < n_blocks; ++b) {
+      repack_mxfp4(blocks->data + (source + b) * 16, scales->data[source + b], out + b * block_bytes);
+    }
+  });
   result.stride_bytes = n_out * n_blocks * block_bytes;
   std::byte* copy = allocate(static_cast<std::size_t>(count * result.stride_bytes));
   for (std::int64_t e = 0; copy != nullptr && e < count; ++e) {

@@ -2,6 +2,7 @@
 #define MODEL_BINDER_H
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "model/bound_tensor.h"
 #include "model/family.h"
 #include "model/hyper.h"
 #include "ops/ops.h"
@@ -33,7 +35,8 @@ struct Linear {
 // converted numbers are null.
 class Binder {
  public:
-  Binder(const Hyper& hyper, const Family& family, bool header_only);
+  // recording: remembers every tensor that was bound.
+  Binder(const Hyper& hyper, const Family& family, bool header_only, bool recording = false);
 
   // Where names are looked up from now on: a stack's own tensors (layer -1) or those of one layer.
   void enter(const Stack& stack, int layer);
@@ -74,6 +77,20 @@ class Binder {
   ops::ExpertMatrices expert_columns(std::string_view name, int count, std::int64_t n_total, std::int64_t begin,
                                      std::int64_t step, std::int64_t n_out, std::int64_t n_in);
 
+  // For a writer of GGUF files. What was bound last stands there as these tensors, one after the other (rows in the
+  // order in which they are read here).
+  struct GgufPart {
+    std::string_view name;            // canonical, with ".weight" or ".bias"
+    std::vector<std::int64_t> shape;  // slowest first
+  };
+  void in_gguf(std::initializer_list<GgufPart> parts);
+  // A tensor that GGUF files have beside those bound; `row` gives its rows.
+  void record(std::string_view name, std::vector<std::int64_t> shape, TensorType type,
+              std::function<void(std::int64_t row, std::byte* out)> row);
+  // The rows of weight and bias `name` are entries of heads, rotated in this way.
+  void rotated(std::string_view name, int n_head, int head_dim, const Rope& rope);
+  std::vector<BoundTensor> take_bound() { return std::move(bound_); }
+
   // Memory of the model; bytes are counted from the header too (null then).
   std::byte* allocate(std::size_t bytes);
   float* allocate_floats(std::size_t count) { return reinterpret_cast<float*>(allocate(count * sizeof(float))); }
@@ -95,12 +112,18 @@ class Binder {
   const TensorRule* rule_for(std::string_view name) const;
   void mark(const formats::TensorView& tensor);
   const formats::TensorView* find(std::string_view name, int number = -1) const;
+  void record_rows(std::string_view name, std::vector<std::int64_t> shape, const formats::TensorView& tensor);
+  void record_parts(std::string_view name, std::vector<std::int64_t> shape,
+                    std::vector<const formats::TensorView*> parts);
+  void record_floats(std::string_view name, std::vector<std::int64_t> shape, const formats::TensorView& tensor,
+                     const TensorRule* rule);
   const Naming& naming() const { return encoder_ ? family_.encoder_naming : family_.naming; }
 
   const Hyper& hyper_;
   const formats::WeightsFile& file_;
   const Family& family_;
   bool header_only_;
+  bool recording_;
   std::string gguf_scope_;
   std::string hf_base_[2];  // prefix of each stack, as found: [0] decoder, [1] encoder
   std::string hf_layer_;
@@ -108,6 +131,7 @@ class Binder {
   bool encoder_ = false;
   std::set<std::string_view> used_;
   std::vector<Arena> memory_;
+  std::vector<BoundTensor> bound_;
   std::uint64_t converted_bytes_ = 0;
   std::int64_t n_parameters_ = 0;
 };

@@ -1,7 +1,10 @@
 #ifndef MODEL_FAMILY_H
 #define MODEL_FAMILY_H
 
+#include <functional>
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -37,6 +40,19 @@ struct TensorRule {
   Adapt adapt = Adapt::plus_one;
 };
 
+// Keys of a GGUF file, without the architecture's prefix.
+using GgufKeys = std::map<std::string, Hyper::Answer, std::less<>>;
+
+// How folders become GGUF files, where that does not follow from reading both.
+struct GgufWriting {
+  // The architecture, where another family reads it; else the first of Family::gguf.
+  std::string_view architecture = {};
+  // Last word on the keys.
+  void (*keys)(const ModelSpec&, GgufKeys&) = nullptr;
+  // Multipliers of projections are in the weights.
+  bool scaled_weights = false;
+};
+
 // A family: where its models are recognised, what its class assumes for absent keys, how its tensors are called, and
 // one pure function from hyper-parameters to a layer.
 struct Family {
@@ -59,10 +75,13 @@ struct Family {
   Naming encoder_naming = {};               // encoder-decoder
   std::vector<TensorName> gguf_names = {};  // where GGUF files of this architecture use other names
   std::vector<TensorRule> rules = {};
+  GgufWriting writing = {};
 };
 
 // All families, in the order of docs/models.md.
 std::span<const Family* const> families();
+// The one whose GGUF files have this architecture; null if there is none.
+const Family* find_gguf_family(std::string_view architecture);
 // Error(model) naming the architecture if there is none.
 const Family& find_family(const Hyper& hyper);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <llm/error.hpp>
+#include <nlohmann/json.hpp>
 
 #include "formats/quote.h"
 #include "model/inert_keys.h"
@@ -71,8 +72,13 @@ Hyper::Hyper(const formats::WeightsFile& file) : file_(file), gguf_(file.kind() 
     architecture_ = std::string(file.metadata().require_string("general.architecture"));
     prefix_ = architecture_ + ".";
   } else {
+<<<<<<< HEAD
     config_ = parse_config(file.config_json());
     if (!config_.is_object()) {
+=======
+    config_ = std::make_unique<json>(json::parse(file.config_json(), nullptr, false));
+    if (!config_->is_object()) {
+>>>>>>> formats
       throw Error(ErrorCode::model, fmt::format("{}: config.json is no JSON object", file.path()));
     }
     const json* type = find_json("model_type");
@@ -88,8 +94,10 @@ Hyper::Hyper(const formats::WeightsFile& file) : file_(file), gguf_(file.kind() 
   }
 }
 
+Hyper::~Hyper() = default;
+
 const json* Hyper::find_json(std::string_view path) const {
-  const json* at = &config_;
+  const json* at = config_.get();
   while (true) {
     const std::size_t dot = path.find('.');
     if (!at->is_object()) return nullptr;
@@ -121,6 +129,19 @@ std::optional<Hyper::Found> Hyper::find(const Key& key) const {
   return result;
 }
 
+void Hyper::answer(const Key& key, Answer value) const {
+  if (!gguf_ && !key.gguf.empty()) answers_.insert_or_assign(std::string(key.gguf), std::move(value));
+}
+
+void Hyper::answer_at(const Key& key, int layer, std::int64_t value) const {
+  if (gguf_ || key.gguf.empty()) return;
+  Answer& all = answers_[std::string(key.gguf)];
+  if (!std::holds_alternative<std::vector<std::int64_t>>(all)) {
+    all = std::vector<std::int64_t>(static_cast<std::size_t>(n_layer_), 0);
+  }
+  std::get<std::vector<std::int64_t>>(all)[static_cast<std::size_t>(layer)] = value;
+}
+
 std::string Hyper::name_of(const Key& key) const {
   if (gguf_) return prefix_ + std::string(key.gguf);
   return std::string(key.hugging_face[0].empty() ? key.gguf : key.hugging_face[0]);
@@ -135,8 +156,8 @@ void Hyper::use(const Key& key) const {
 
 bool Hyper::is_null(const Key& key) const {
   if (gguf_) return false;
-  const auto found = config_.find(std::string(key.hugging_face[0]));
-  return found != config_.end() && found->is_null();
+  const auto found = config_->find(std::string(key.hugging_face[0]));
+  return found != config_->end() && found->is_null();
 }
 
 void Hyper::fail(const Key& key, const std::string& found, const std::string& expected) const {
@@ -196,11 +217,14 @@ std::int64_t Hyper::integer(const Key& key, std::int64_t low, std::int64_t high)
   const std::optional<std::int64_t> v =
       found->value != nullptr ? as_integer(*found->value) : as_integer(found->entry->value);
   if (!v || *v < low || *v > high) fail(key, found->shown(), range(low, high));
+  answer(key, *v);
   return *v;
 }
 
 std::int64_t Hyper::integer_or(const Key& key, std::int64_t otherwise, std::int64_t low, std::int64_t high) const {
-  return has(key) ? integer(key, low, high) : otherwise;
+  if (has(key)) return integer(key, low, high);
+  answer(key, otherwise);
+  return otherwise;
 }
 
 bool Hyper::is_array(const Key& key) const {
@@ -239,12 +263,15 @@ std::int64_t Hyper::integer_at(const Key& key, int layer, std::int64_t low, std:
     }
   }
   if (!v || *v < low || *v > high) fail(key, v ? fmt::format("{} for layer {}", *v, layer) : found->shown(), expected);
+  answer_at(key, layer, *v);
   return *v;
 }
 
 std::int64_t Hyper::integer_at_or(const Key& key, int layer, std::int64_t otherwise, std::int64_t low,
                                   std::int64_t high) const {
-  return has(key) ? integer_at(key, layer, low, high) : otherwise;
+  if (has(key)) return integer_at(key, layer, low, high);
+  answer(key, otherwise);
+  return otherwise;
 }
 
 double Hyper::number(const Key& key, double low) const {
@@ -253,19 +280,27 @@ double Hyper::number(const Key& key, double low) const {
   if (!found) fail(key, "missing", expected);
   const std::optional<double> v = found->value != nullptr ? as_number(*found->value) : as_number(found->entry->value);
   if (!v || !(*v >= low) || !(*v <= largest)) fail(key, found->shown(), expected);
+  answer(key, *v);
   return *v;
 }
 
 double Hyper::number_or(const Key& key, double otherwise, double low) const {
-  return has(key) ? number(key, low) : otherwise;
+  if (has(key)) return number(key, low);
+  answer(key, otherwise);
+  return otherwise;
 }
 
 bool Hyper::flag_or(const Key& key, bool otherwise) const {
   const std::optional<Found> found = find(key);
-  if (!found) return otherwise;
+  if (!found) {
+    answer(key, otherwise);
+    return otherwise;
+  }
   if (found->value != nullptr) {
     if (!found->value->is_boolean()) fail(key, found->shown(), "true or false");
-    return found->value->get<bool>();
+    const bool value = found->value->get<bool>();
+    answer(key, value);
+    return value;
   }
   if (const auto* v = std::get_if<bool>(&found->entry->value)) return *v;
   const std::optional<std::int64_t> v = as_integer(found->entry->value);
@@ -377,7 +412,24 @@ std::vector<std::string> Hyper::unused_keys() const {
     }
     return unused;
   }
+<<<<<<< HEAD
   add_unused(config_, "", unused);
+=======
+  for (const auto& [name, value] : config_->items()) {
+    if (value.is_null() || used_.contains(name) || is_inert_config_key(name)) continue;
+    if (!value.is_object()) {
+      unused.push_back(name);
+      continue;
+    }
+    for (const auto& [inner, inner_value] : value.items()) {
+      const std::string path = name + "." + inner;
+      const bool deeper = std::any_of(used_.begin(), used_.end(),
+                                      [&](const std::string& used) { return used.starts_with(path + "."); });
+      if (inner_value.is_null() || deeper || used_.contains(path) || is_inert_config_key(inner)) continue;
+      unused.push_back(path);
+    }
+  }
+>>>>>>> formats
   return unused;
 }
 

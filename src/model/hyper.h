@@ -4,11 +4,14 @@
 #include <array>
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "formats/weights_file.h"
@@ -76,6 +79,7 @@ inline constexpr Key pooling{"pooling_type"};
 class Hyper {
  public:
   explicit Hyper(const formats::WeightsFile& file);
+  ~Hyper();
 
   bool gguf() const { return gguf_; }
   const std::string& architecture() const { return architecture_; }
@@ -111,6 +115,11 @@ class Hyper {
   // Error(model): "<file>: key <name>: <found>, expected <expected>".
   [[noreturn]] void fail(const Key& key, const std::string& found, const std::string& expected) const;
 
+  // What a folder says, or its class assumes, for keys that GGUF files have too: each as it was last asked for.
+  using Answer = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+  const std::map<std::string, Answer, std::less<>>& answers() const { return answers_; }
+  void answer(const Key& key, Answer value) const;
+
   // Keys of the file that nobody asked for and that are not known to be without effect.
   std::vector<std::string> unused_keys() const;
 
@@ -124,15 +133,20 @@ class Hyper {
   std::optional<Found> find(const Key& key) const;
   const nlohmann::json* find_json(std::string_view path) const;
   std::string name_of(const Key& key) const;
+<<<<<<< HEAD
   void add_unused(const nlohmann::json& object, const std::string& scope, std::vector<std::string>& unused) const;
+=======
+  void answer_at(const Key& key, int layer, std::int64_t value) const;
+>>>>>>> formats
 
   const formats::WeightsFile& file_;
   bool gguf_;
   std::string architecture_;
   std::string prefix_;  // "llama."
-  nlohmann::json config_;
+  std::unique_ptr<const nlohmann::json> config_;
   int n_layer_ = 0;
   mutable std::set<std::string, std::less<>> used_;
+  mutable std::map<std::string, Answer, std::less<>> answers_;
 };
 
 }  // namespace llm::model

@@ -1,5 +1,7 @@
 #include "model/naming.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace llm::model {
@@ -32,17 +34,69 @@ constexpr TensorName common[] = {
 };
 
 constexpr std::string_view inert_endings[] = {
-    "rotary_emb.inv_freq", "attn.masked_bias",    "attn.bias",         "attention.masked_bias", "attention.bias",
-    "position_ids",        "pooler.dense.weight", "pooler.dense.bias", "pooler.weight",         "pooler.bias",
+    "rotary_emb.inv_freq",
+    "attn.masked_bias",
+    "attn.bias",
+    "attention.masked_bias",
+    "attention.bias",
+    // of heads for masked tokens: the same numbers again
+    "predictions.decoder.bias",
+    "predictions.decoder.weight",
+    "lm_head.decoder.bias",
+    "lm_head.decoder.weight",
+    "generator_lm_head.weight",
+    "vocab_projector.weight",
+    // of other tasks
+    "cls.seq_relationship.weight",
+    "cls.seq_relationship.bias",
+    "sop_classifier.classifier.weight",
+    "sop_classifier.classifier.bias",
+    "position_ids",
+    "pooler.dense.weight",
+    "pooler.dense.bias",
+    "pooler.weight",
+    "pooler.bias",
 };
 
+const TensorName* lookup(std::span<const TensorName> names, std::string_view canonical) {
+  for (const TensorName& name : names) {
+    if (name.canonical == canonical) return &name;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+std::string fill_number(std::string_view pattern, int number) {
+  const std::size_t at = pattern.find("{}");
+  if (at == std::string_view::npos) return std::string(pattern);
+  return fmt::format("{}{}{}", pattern.substr(0, at), number, pattern.substr(at + 2));
+}
+
+std::string renamed(std::span<const TensorName> names, std::string_view scope, std::string_view name, int number) {
+  const std::size_t dot = name.rfind('.');
+  std::string result;
+  if (const TensorName* whole = lookup(names, name)) {
+    result = fill_number(whole->actual, number);
+  } else if (const TensorName* part = lookup(names, name.substr(0, dot))) {
+    result = fill_number(part->actual, number) + std::string(name.substr(dot));
+  } else {
+    return {};
+  }
+  return result.starts_with('^') ? result.substr(1) : std::string(scope) + result;
+}
+
+std::string gguf_name(const Family& family, std::string_view scope, std::string_view name) {
+  std::string own = renamed(family.gguf_names, scope, name, 0);
+  return own.empty() ? std::string(scope) + std::string(name) : own;
+}
 
 std::span<const TensorName> common_names() {
   return common;
 }
 
 bool is_inert_tensor(std::string_view name) {
+  if (name == "decoder.weight" || name.starts_with("discriminator_predictions.")) return true;
   return std::any_of(std::begin(inert_endings), std::end(inert_endings),
                      [&](std::string_view ending) { return name.ends_with(ending); });
 }

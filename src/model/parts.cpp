@@ -24,7 +24,8 @@ constexpr Key gguf_beta_slow{"rope.scaling.yarn_beta_slow"};
 
 RopeScaling gguf_scaling(const Hyper& h) {
   RopeScaling s;
-  std::string type = h.text_or(gguf_rope_type, h.has(gguf_rope_factor) ? "linear" : "none");
+  const bool has_factor = h.has(gguf_rope_factor) || h.has(gguf_rope_linear);
+  std::string type = h.text_or(gguf_rope_type, has_factor ? "linear" : "none");
   if (type == "none" && h.file().find_tensor("rope_factors_long.weight") != nullptr) type = "longrope";
   s.original_context =
       static_cast<double>(h.integer_or(gguf_original_context, h.integer(keys::n_context, 1, Hyper::max_count), 1));
@@ -148,12 +149,21 @@ RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims, co
   return s;
 }
 
+<<<<<<< HEAD
 // An odd fraction of a head: its pairs are those of the even number above, their frequencies those of the odd one.
 void set_odd_period(const Hyper& h, Rope& rope, int period) {
   if (rope.scaling.kind == RopeScaling::Kind::yarn || rope.scaling.kind == RopeScaling::Kind::longrope) {
     h.fail(keys::rope_fraction, fmt::format("{} rotated entries", period), "an even number with this kind of scaling");
   }
   rope.period = period;
+=======
+// Rotation by three coordinates (M-RoPE) pairs halves; in texts all three are the position.
+RopePairing gguf_pairing(const Hyper& h, RopePairing pairing) {
+  const Key sections{"rope.dimension_sections"};
+  const std::vector<double> widths = h.numbers(sections).value_or(std::vector<double>{});
+  const bool used = std::any_of(widths.begin(), widths.end(), [](double width) { return width != 0; });
+  return used ? RopePairing::halves : pairing;
+>>>>>>> formats
 }
 
 int checked_dims(const Hyper& h, const Key& key, std::int64_t dims, int head_dim) {
@@ -188,7 +198,10 @@ Activation activation_named(const Hyper& h, const Key& key, std::string_view nam
 
 Activation activation(const Hyper& h, Activation otherwise, Activation gelu) {
   const std::optional<std::string> name = h.text(keys::activation);
-  return name ? activation_named(h, keys::activation, *name, gelu) : otherwise;
+  if (!name) return otherwise;
+  const Activation result = activation_named(h, keys::activation, *name, gelu);
+  if (result != otherwise) h.answer(keys::activation, *name);
+  return result;
 }
 
 Presence if_gguf_else(const Hyper& h, bool there) {
@@ -258,11 +271,16 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
       period = static_cast<int>(std::min(part, 2.0) * a.head_dim);
       dims = checked_dims(h, fraction, period + period % 2, a.head_dim);
     }
+<<<<<<< HEAD
     RopeDefaults defaults = d.rope;
     defaults.base = d.rope_base;
     a.rope = rope(h, dims, defaults);
     if (period % 2 != 0) set_odd_period(h, a.rope, period);
     a.rope.pairing = h.gguf() ? d.gguf_pairing : d.pairing;
+=======
+    a.rope = rope(h, dims, d.rope_base, d.layer_type);
+    a.rope.pairing = h.gguf() ? gguf_pairing(h, d.gguf_pairing) : d.pairing;
+>>>>>>> formats
   }
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, false);
   return a;
@@ -286,6 +304,8 @@ Experts experts(const Hyper& h, int i, Activation act) {
   const Key& width = h.has(keys::n_ff_expert) ? keys::n_ff_expert : keys::n_ff;
   e.width = static_cast<int>(h.integer_at(width, i, 1, max_width));
   e.activation = act;
+  // Readers of GGUF files divide by no smaller sum.
+  if (h.gguf()) e.router.sum_min = 6.103515625e-5f;
   return e;
 }
 
@@ -319,7 +339,10 @@ void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale) {
 }
 
 float softcap(const Hyper& h, const Key& key, double otherwise) {
-  if (h.is_null(key)) return 0;
+  if (h.is_null(key)) {
+    h.answer(key, 0.0);
+    return 0;
+  }
   return static_cast<float>(h.number_or(key, otherwise, 0));
 }
 
@@ -369,11 +392,25 @@ void set_late_window(const Hyper& h, Attention& a, int i) {
 
 Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act) {
   Attention a = attention(h, i, {.has_rope = false});
-  a.causal = false;
+  a.causal = encoder_is_causal(h);
   a.qkv_bias = a.output_bias = if_gguf_else(h, true);
   Mlp m = mlp(h, i, act, false);
   m.bias = if_gguf_else(h, true);
   return {.mixers = {a}, .after_mixer = norm, .ffn = m, .after_ffn = norm};
+}
+
+void set_mask_head(const Hyper& h, ModelSpec& m, std::string_view tensor, const Norm& norm, Activation act) {
+  if (h.gguf() || h.file().find_tensor(tensor) == nullptr) return;
+  m.head.exists = m.head.transform = true;
+  m.head.tied = h.flag_or(keys::tied, true);
+  m.head.width = m.decoder.embedding.width;
+  m.head.transform_activation = act;
+  m.head.transform_norm = norm;
+  m.head.bias = Presence::yes;
+}
+
+bool encoder_is_causal(const Hyper& h) {
+  return h.gguf() && h.flag_or(keys::causal, true);
 }
 
 int n_token_types(const Hyper& h, int otherwise) {
@@ -398,12 +435,12 @@ int n_vocab(const Hyper& h) {
 
 // Slopes fall geometrically over the largest power of two of heads; the others take those of twice as many heads at the
 // even places.
-std::vector<float> alibi_slopes(int n_head) {
+std::vector<float> alibi_slopes(int n_head, double max_bias) {
   int power = 1;
   while (power * 2 <= n_head) power *= 2;
   std::vector<float> slopes;
   for (int k = 0; k < n_head; ++k) {
-    const double exponent = k < power ? 8.0 * (k + 1) / power : 8.0 * (2 * (k - power) + 1) / (2.0 * power);
+    const double exponent = (k < power ? (k + 1.0) / power : (2 * (k - power) + 1) / (2.0 * power)) * max_bias;
     slopes.push_back(static_cast<float>(std::exp2(-exponent)));
   }
   return slopes;

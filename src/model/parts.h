@@ -73,11 +73,15 @@ void set_late_window(const Hyper& h, Attention& a, int i);
 
 // An encoder's post-norm layer with biases everywhere (BERT).
 Layer encoder_layer(const Hyper& h, int i, const Norm& norm, Activation act);
+// The head of masked-token models, if the folder has this tensor: norm(act(W h + b)), then the embedding's matrix.
+void set_mask_head(const Hyper& h, ModelSpec& m, std::string_view tensor, const Norm& norm, Activation act);
+// Whether an encoder's positions see only those before them: GGUF files that do not say otherwise.
+bool encoder_is_causal(const Hyper& h);
 // Token types of BERT: by the file's tensor in GGUF.
 int n_token_types(const Hyper& h, int otherwise);
 
 int n_vocab(const Hyper& h);
-std::vector<float> alibi_slopes(int n_head);
+std::vector<float> alibi_slopes(int n_head, double max_bias = 8);
 
 }  // namespace llm::model
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <llm/error.hpp>
 
 #include "formats/quote.h"
@@ -34,7 +35,29 @@ void check_quantization(const Hyper& h) {
   h.use({"", {"quantization_config.modules_to_not_convert"}});
 }
 
+// GGUF files of embedding models say of a decoder that every position sees all: it ends with hidden states then.
+void make_encoder(const Hyper& h, ModelSpec& m) {
+  m.kind = ModelKind::encoder;
+  m.head.exists = false;
+  for (Layer& layer : m.decoder.layers) {
+    for (MixerSpec& mixer : layer.mixers) {
+      auto* a = std::get_if<Attention>(&mixer);
+      if (a == nullptr) h.fail(keys::causal, "false", "true in a model with recurrences or latent attention");
+      a->causal = false;
+      if (a->window_kind == WindowKind::sliding) h.fail(keys::causal, "false", "true in a model with windows");
+    }
+  }
+}
+
 }  // namespace
+
+const Family* find_gguf_family(std::string_view architecture) {
+  for (const Family* family : families()) {
+    const auto& names = family->gguf;
+    if (std::find(names.begin(), names.end(), architecture) != names.end()) return family;
+  }
+  return nullptr;
+}
 
 const Family& find_family(const Hyper& h) {
   const std::string& name = h.architecture();
@@ -71,6 +94,7 @@ ModelSpec resolve(const Hyper& h, const Family& family) {
   if (family.norm != nullptr) m.decoder.final_norm = family.norm(h);
   for (int i = 0; i < m.n_layer; ++i) m.decoder.layers.push_back(family.layer(h, i));
   if (family.finish != nullptr) family.finish(h, m);
+  if (h.gguf() && family.kind == ModelKind::decoder && !h.flag_or(keys::causal, true)) make_encoder(h, m);
   for (const Layer& layer : m.decoder.layers) {
     for (const MixerSpec& mixer : layer.mixers) {
       if (const Attention* a = std::get_if<Attention>(&mixer); a != nullptr && m.n_head == 0) {

@@ -173,6 +173,7 @@ struct Mlp {
   bool gated = true;
   Presence bias = Presence::no;
   float gate_scale = 1, output_scale = 1;
+  bool gguf_apart = false;  // gate and up are two tensors in GGUF files, one in folders
 };
 
 struct Experts {
@@ -243,8 +244,9 @@ struct Head {
   Presence bias = Presence::no;
   std::optional<Norm> norm = {};  // final norm
   int width = 0;                  // 0: n_embd; else a projection precedes
-  // Masked-token models: norm(act(W h + b)) precedes the output matrix.
+  // Masked-token models: norm(act(W h + b)) precedes the output matrix; its result has `width` numbers.
   bool transform = false;
+  Presence transform_bias = Presence::yes;
   Activation transform_activation = Activation::gelu_erf;
   Norm transform_norm = {};
   float scale = 1;

@@ -46,12 +46,15 @@ int Build::rope_index(const Rope& rope) {
   return static_cast<int>(ropes.size()) - 1;
 }
 
-Weights::Weights(const formats::WeightsFile& source, bool only_header) : file(&source), header_only(only_header) {
+Weights::Weights(const formats::WeightsFile& source, bool only_header, bool recording)
+    : file(&source), header_only(only_header) {
   const Hyper hyper(source);
   const Family& family = find_family(hyper);
   spec = resolve(hyper, family);
-  Binder binder(hyper, family, header_only);
+  Binder binder(hyper, family, header_only, recording);
   bind(hyper, binder);
+  bound = binder.take_bound();
+  if (recording) answers = hyper.answers();
 }
 
 void Weights::bind(const Hyper& hyper, Binder& binder) {
@@ -61,9 +64,9 @@ void Weights::bind(const Hyper& hyper, Binder& binder) {
   if (h.exists) {
     binder.enter(spec.decoder, -1);
     const std::int64_t width = h.width != 0 ? h.width : spec.n_embd;
-    if (h.width != 0) head.projection = binder.linear("output_projection", h.width, spec.n_embd);
+    if (h.width != 0 && !h.transform) head.projection = binder.linear("output_projection", h.width, spec.n_embd);
     if (h.transform) {
-      head.projection = binder.linear("output_transform", width, spec.n_embd, Presence::yes);
+      head.projection = binder.linear("output_transform", width, spec.n_embd, h.transform_bias);
       head.transform_norm = binder.norm(h.transform_norm, "output_transform_norm", width);
     }
     head.output = h.tied ? decoder.tokens : binder.matrix("output", spec.n_vocab, width);

@@ -1,6 +1,7 @@
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +43,8 @@ struct HeadWeights {
 // Everything a model computes with. Built once, never changed.
 class Weights {
  public:
-  Weights(const formats::WeightsFile& file, bool header_only);
+  // recording: `bound` lists every tensor that was read.
+  Weights(const formats::WeightsFile& file, bool header_only, bool recording = false);
 
   ModelSpec spec;
   StackWeights decoder, encoder;
@@ -58,6 +60,8 @@ class Weights {
   std::int64_t n_parameters = 0;
   std::uint64_t converted_bytes = 0;
   std::vector<std::string> unused_keys, unused_tensors;
+  std::vector<BoundTensor> bound;
+  std::map<std::string, Hyper::Answer, std::less<>> answers;  // Hyper::answers(), if recording
 
  private:
   void bind(const Hyper& hyper, Binder& binder);

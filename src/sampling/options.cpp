@@ -36,6 +36,32 @@ void require_at_least(const char* option, int value, int least, const char* expe
 
 }  // namespace
 
+bool SamplingOptions::set(std::string_view name, double value) {
+  const std::pair<std::string_view, float*> numbers[] = {{"temperature", &temperature},
+                                                         {"top_p", &top_p},
+                                                         {"min_p", &min_p},
+                                                         {"typical_p", &typical_p},
+                                                         {"top_n_sigma", &top_n_sigma},
+                                                         {"repeat_penalty", &repeat_penalty},
+                                                         {"presence_penalty", &presence_penalty},
+                                                         {"frequency_penalty", &frequency_penalty},
+                                                         {"xtc_probability", &xtc_probability},
+                                                         {"xtc_threshold", &xtc_threshold},
+                                                         {"mirostat_tau", &mirostat_tau},
+                                                         {"mirostat_eta", &mirostat_eta}};
+  const std::pair<std::string_view, int*> counts[] = {
+      {"top_k", &top_k}, {"repeat_last_n", &repeat_last_n}, {"mirostat", &mirostat}};
+  for (const auto& [known, member] : numbers) {
+    if (known == name) *member = static_cast<float>(value);
+    if (known == name) return true;
+  }
+  for (const auto& [known, member] : counts) {
+    if (known == name) *member = static_cast<int>(value);
+    if (known == name) return true;
+  }
+  return false;
+}
+
 void SamplingOptions::validate() const {
   require_not_negative("temperature", temperature);
   require_at_least("top_k", top_k, 0, "0 (off) or a count of tokens");

@@ -65,6 +65,7 @@ class BatchRun {
         engine_(model_, options_of(flags)),
         max_running_(static_cast<std::size_t>(flags.parallel) * 2),
         progress_(console) {
+    use_model_settings(flags.sampling, model_, console_, rules_.defaults.sampling);
     find_chat_template();
     result_rules_ = {.ids = flags.ids,
                      .timings = flags.timings,

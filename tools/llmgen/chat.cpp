@@ -49,6 +49,7 @@ class Chat {
         template_(chat_template_of(model_, flags.chat)),
         engine_(model_, engine_options(flags.run)),
         editor_(history_path()) {
+    use_model_settings(flags.sampling, model_, console_, request_.sampling);
     request_.constraint = constraint_of(flags.constraint);
     conversation_.set_system(flags.chat.system);
     if (!flags.load.empty()) conversation_.load(flags.load);

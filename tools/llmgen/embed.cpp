@@ -28,7 +28,7 @@ std::vector<std::vector<llm::TokenId>> inputs(const CLI::App& app, const EmbedFl
   if (prompt_is_ids(flags.prompt)) return {parse_ids(flags.prompt.ids, "--ids")};
   const llm::EncodeOptions options{.add_special = true, .parse_special = flags.prompt.parse_special};
   const llm::Tokenizer& tokenizer = tokenizer_of(model);
-  if (app.count("--prompt") > 0 || !flags.prompt.file.empty())
+  if (app.count("--prompt") > 0 || app.count("text") > 0 || !flags.prompt.file.empty())
     return {tokenizer.encode(prompt_text(app, flags.prompt), options)};
   if (stdin_is_terminal()) throw llm::Error(llm::ErrorCode::usage, "no text: use -p TEXT or -f FILE, or pipe lines in");
   std::vector<std::vector<llm::TokenId>> texts;

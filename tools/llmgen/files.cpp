@@ -7,17 +7,20 @@
 #include "console.h"
 #include "options.h"
 #include "program.h"
+#include "report.h"
 
 namespace llmgen {
 
 namespace {
 
-// Commands that write model files: quantize and synth.
+// Commands that write model files: convert, quantize and synth.
 
 struct FileFlags {
   ConsoleFlags console;
   std::string input, output, type;
   llm::SynthOptions synth;
+  llm::ConvertOptions convert;
+  bool json = false;
 };
 
 // Runs `work` with a progress line and says what was written.
@@ -36,6 +39,20 @@ int write_file(const FileFlags& flags, Work work) {
   return 0;
 }
 
+void say_what_was_written(const FileFlags& flags, const llm::Conversion& done) {
+  const Console console = console_of(flags.console);
+  console.detail(fmt::format("architecture {}, vocabulary {}", done.architecture,
+                             done.vocabulary.empty() ? "none" : done.vocabulary));
+  for (const std::string& name : done.left_out) console.detail(fmt::format("left out: tensor {}", name));
+  if (!flags.json) return;
+  Output out;
+  out.line(dump({{"output", flags.output},
+                 {"architecture", done.architecture},
+                 {"vocabulary", done.vocabulary},
+                 {"left_out", done.left_out}}));
+  out.flush();
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& app, Program& program) {
@@ -50,6 +67,29 @@ void add_quantize(CLI::App& app, Program& program) {
       return write_file(*flags, [&](const llm::FileProgress& progress) {
         llm::quantize(flags->input, flags->output, flags->type, progress);
       });
+    };
+  });
+}
+
+void add_convert(CLI::App& app, Program& program) {
+  const auto flags = std::make_shared<FileFlags>();
+  CLI::App* command = app.add_subcommand("convert", "Write a Hugging Face folder as a GGUF file");
+  command->add_option("input,-m,--model", flags->input, "Hugging Face folder or llama2.c checkpoint")->required();
+  command->add_option("-o,--output", flags->output, "GGUF file to write")->required();
+  command->add_option("--type", flags->convert.type,
+                      "Weight type: f16, bf16, f32, q8_0 ... as of quantize; absent: as the folder has them");
+  command->add_option("--pretokenizer", flags->convert.pretokenizer,
+                      "Name of the pre-tokenizer; absent: the one that cuts text as the folder's tokenizer does");
+  command->add_flag("--json", flags->json, "Print what was written as one JSON object");
+  add_console_flags(*command, flags->console);
+  command->callback([&program, flags] {
+    program.run = [flags] {
+      llm::Conversion done;
+      const int status = write_file(*flags, [&](const llm::FileProgress& progress) {
+        done = llm::convert(flags->input, flags->output, flags->convert, progress);
+      });
+      say_what_was_written(*flags, done);
+      return status;
     };
   });
 }

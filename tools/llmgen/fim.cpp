@@ -66,6 +66,7 @@ int run_fim(FimFlags& flags) {
   const auto [prefix, suffix] = parts(flags);
   watch_interrupt();
   const llm::Model model = load_model(flags.model, console);
+  use_model_settings(flags.sampling, model, console, request.sampling);
   request.prompt = fim_prompt(tokenizer_of(model), prefix, suffix);
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::Engine engine(model, engine_options(flags.run));

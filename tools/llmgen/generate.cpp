@@ -94,6 +94,7 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
 
   const auto start = Clock::now();
   const llm::Model model = load_model(flags.model, console);
+  use_model_settings(flags.sampling, model, console, request.sampling);
   request.prompt = prompt_ids(app, flags, model, console);
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::EngineOptions options = engine_options(flags.run);

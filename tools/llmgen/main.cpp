@@ -85,6 +85,8 @@ int run(int argc, char** argv) {
   add_logits(app, program);
   add_man(app, program);
   add_perplexity(app, program);
+  add_fill(app, program);
+  add_convert(app, program);
   add_quantize(app, program);
   add_render(app, program);
   add_synth(app, program);

@@ -78,6 +78,7 @@ llm::EngineOptions engine_options(const RunFlags& flags) {
 }
 
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
+  flags.app = &app;
   llm::SamplingOptions& s = flags.sampling;
   const auto option = [&app](const char* names, auto& value, const char* help) {
     return app.add_option(names, value, help)->group("Sampling")->capture_default_str();
@@ -179,6 +180,25 @@ llm::Request request_of(SamplingFlags& flags) {
   request.special = flags.special;
   request.n_logprobs = flags.logprobs;
   return request;
+}
+
+void use_model_settings(const SamplingFlags& flags, const llm::Model& model, const Console& console,
+                        llm::SamplingOptions& sampling) {
+  for (const auto& [name, value] : model.info().sampling) {
+    std::string flag = "--" + name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    if (flags.app->count(flag) > 0 || (name == "temperature" && flags.greedy)) continue;
+    llm::SamplingOptions changed = sampling;
+    if (!changed.set(name, value)) continue;
+    try {
+      changed.validate();
+    } catch (const Error& error) {
+      throw Error(ErrorCode::model, fmt::format("{}: its own settings: {} (give {} to replace it)", model.info().name,
+                                                error.message(), flag));
+    }
+    sampling = changed;
+    console.detail(fmt::format("{} {:g} (the model's own)", flag, value));
+  }
 }
 
 void add_constraint_flags(CLI::App& app, ConstraintFlags& flags) {

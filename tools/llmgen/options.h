@@ -53,10 +53,14 @@ struct SamplingFlags {
   bool special = false;
   int logprobs = 0;
   std::string samplers;
+  const CLI::App* app = nullptr;  // where the flags stand
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
 // Fills a request with everything but the prompt; draws a seed if none was given. Throws Error(usage).
 llm::Request request_of(SamplingFlags& flags);
+// The model's own sampling settings, where no flag and no environment variable says otherwise. Throws Error(model).
+void use_model_settings(const SamplingFlags& flags, const llm::Model& model, const Console& console,
+                        llm::SamplingOptions& sampling);
 
 // What an answer must look like.
 struct ConstraintFlags {

@@ -26,6 +26,8 @@ void add_inspect(CLI::App& app, Program& program);
 void add_logits(CLI::App& app, Program& program);
 void add_man(CLI::App& app, Program& program);
 void add_perplexity(CLI::App& app, Program& program);
+void add_fill(CLI::App& app, Program& program);
+void add_convert(CLI::App& app, Program& program);
 void add_quantize(CLI::App& app, Program& program);
 void add_render(CLI::App& app, Program& program);
 void add_synth(CLI::App& app, Program& program);

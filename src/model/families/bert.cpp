@@ -20,10 +20,6 @@ void finish_embedding(const Hyper& h, ModelSpec& m, int offset) {
   if (const std::string name = h.text_or(kind, "absolute"); name != "absolute") {
     h.fail(kind, formats::quote(name), "absolute");
   }
-  if (h.gguf()) {
-    const Key causal_key = keys::causal;
-    h.expect_flag(causal_key, false, "an encoder");
-  }
   m.n_position_max = h.integer(keys::n_context, offset + 1, 1 << 24) - offset;
   Embedding& e = m.decoder.embedding;
   e.positions = Positions::learned;
@@ -33,27 +29,18 @@ void finish_embedding(const Hyper& h, ModelSpec& m, int offset) {
   e.n_token_types = n_token_types(h, 2);
 }
 
-// The head that fills masks, if the folder has one under this name.
-void finish_head(const Hyper& h, ModelSpec& m, std::string_view tensor) {
-  if (h.gguf() || h.file().find_tensor(tensor) == nullptr) return;
-  m.head.exists = m.head.tied = m.head.transform = true;
-  m.head.transform_activation = activation(h, Activation::gelu_erf);
-  m.head.transform_norm = norm(h);
-  m.head.bias = Presence::yes;
-}
-
 void finish_bert(const Hyper& h, ModelSpec& m) {
   finish_embedding(h, m, 0);
-  finish_head(h, m, "cls.predictions.transform.dense.weight");
+  set_mask_head(h, m, "cls.predictions.transform.dense.weight", norm(h), activation(h, Activation::gelu_erf));
 }
 
 // Positions begin after the padding's number.
 void finish_roberta(const Hyper& h, ModelSpec& m) {
   finish_embedding(h, m, static_cast<int>(h.integer_or({"", {"pad_token_id"}}, 1, 0, 1 << 16)) + 1);
-  finish_head(h, m, "lm_head.dense.weight");
+  set_mask_head(h, m, "lm_head.dense.weight", norm(h), Activation::gelu_erf);
 }
 
-void finish_electra(const Hyper& h, ModelSpec& m) {
+void finish_projected(const Hyper& h, ModelSpec& m) {
   finish_embedding(h, m, 0);
   const int width = static_cast<int>(h.integer_or({"", {"embedding_size"}}, m.n_embd, 1, 1 << 20));
   if (width != m.n_embd) {
@@ -62,14 +49,27 @@ void finish_electra(const Hyper& h, ModelSpec& m) {
   }
 }
 
+void finish_electra(const Hyper& h, ModelSpec& m) {
+  finish_projected(h, m);
+  set_mask_head(h, m, "generator_predictions.dense.weight", norm(h), Activation::gelu_erf);
+}
+
 // One layer's weights for all layers.
 void finish_albert(const Hyper& h, ModelSpec& m) {
+<<<<<<< HEAD
   finish_electra(h, m);
   const Key groups{"", {"num_hidden_groups"}}, inner{"", {"inner_group_num"}};
   const std::int64_t n_groups = h.integer_or(groups, 1, 1, m.n_layer), n_inner = h.integer_or(inner, 1);
   if (n_inner != 1) h.fail(inner, std::to_string(n_inner), "1");
   for (std::int64_t i = 0; i < m.n_layer; ++i) {
     m.decoder.layer_group.push_back(static_cast<std::size_t>(i * n_groups / m.n_layer));
+=======
+  finish_projected(h, m);
+  set_mask_head(h, m, "predictions.dense.weight", norm(h), activation(h, Activation::gelu_tanh));
+  for (const char* key : {"num_hidden_groups", "inner_group_num"}) {
+    const std::int64_t n = h.integer_or({"", {key}}, 1);
+    if (n != 1) h.fail({"", {key}}, std::to_string(n), "1");
+>>>>>>> formats
   }
 }
 
@@ -105,7 +105,8 @@ const Family bert_family{
                .layer = "encoder.layer.{}.",
                .names = bert_names({{"output_transform", "^cls.predictions.transform.dense"},
                                     {"output_transform_norm", "^cls.predictions.transform.LayerNorm"},
-                                    {"output.bias", "^cls.predictions.bias"}})}};
+                                    {"output.bias", "^cls.predictions.bias"},
+                                    {"output", "^cls.predictions.decoder"}})}};
 
 const Family roberta_family{.name = "roberta",
                             .hugging_face = {"roberta", "xlm-roberta"},
@@ -118,18 +119,25 @@ const Family roberta_family{.name = "roberta",
                                        .layer = "encoder.layer.{}.",
                                        .names = bert_names({{"output_transform", "^lm_head.dense"},
                                                             {"output_transform_norm", "^lm_head.layer_norm"},
-                                                            {"output.bias", "^lm_head.bias"}})}};
+                                                            {"output.bias", "^lm_head.bias"},
+                                                            {"output", "^lm_head.decoder"}})},
+                            .writing = {.architecture = "bert"}};
 
-const Family electra_family{.name = "electra",
-                            .hugging_face = {"electra"},
-                            .special = "bert with projected embeddings",
-                            .defaults = {.tied = true},
-                            .kind = ModelKind::encoder,
-                            .layer = layer,
-                            .finish = finish_electra,
-                            .naming = {.prefixes = {"electra.", ""},
-                                       .layer = "encoder.layer.{}.",
-                                       .names = bert_names({{"embd_projection", "embeddings_project"}})}};
+const Family electra_family{
+    .name = "electra",
+    .hugging_face = {"electra"},
+    .special = "bert with projected embeddings",
+    .defaults = {.tied = true},
+    .kind = ModelKind::encoder,
+    .layer = layer,
+    .finish = finish_electra,
+    .naming = {.prefixes = {"electra.", ""},
+               .layer = "encoder.layer.{}.",
+               .names = bert_names({{"embd_projection", "embeddings_project"},
+                                    {"output_transform", "^generator_predictions.dense"},
+                                    {"output_transform_norm", "^generator_predictions.LayerNorm"},
+                                    {"output.bias", "^generator_lm_head.bias"},
+                                    {"output", "^generator_lm_head"}})}};
 
 const Family albert_family{
     .name = "albert",
@@ -153,6 +161,10 @@ const Family albert_family{
                          {"attn_output_norm", "attention.LayerNorm"},
                          {"ffn_up", "ffn"},
                          {"ffn_down", "ffn_output"},
-                         {"layer_output_norm", "full_layer_layer_norm"}}}};
+                         {"layer_output_norm", "full_layer_layer_norm"},
+                         {"output_transform", "^predictions.dense"},
+                         {"output_transform_norm", "^predictions.LayerNorm"},
+                         {"output.bias", "^predictions.bias"},
+                         {"output", "^predictions.decoder"}}}};
 
 }  // namespace llm::model

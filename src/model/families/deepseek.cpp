@@ -104,6 +104,10 @@ Layer gguf(const Hyper& h, int i) {
   }
   Experts e = experts(h, i, Activation::silu);
   e.router.normalize = h.flag_or(keys::routed_norm, false);
+  e.router.n_groups = static_cast<int>(h.integer_or(keys::n_groups, 1, 1, 64));
+  e.router.n_groups_used = static_cast<int>(h.integer_or(keys::n_groups_used, 1, 1, e.router.n_groups));
+  e.router.group_by_best_two = true;
+  if (e.count % e.router.n_groups != 0) h.fail(keys::n_groups, std::to_string(e.router.n_groups), "a divisor");
   const double scale = h.number_or(keys::routed_scale, 1);
   e.router.scale = scale != 0 ? static_cast<float>(scale) : 1;
   return with_experts(h, i, e, 0, 0);
@@ -123,14 +127,16 @@ const Family deepseek_v2_family{.name = "deepseek_v2",
                                 .special = "latent attention; experts from the best groups, shared experts",
                                 .norm = norm,
                                 .layer = v2,
-                                .naming = {.names = names}};
+                                .naming = {.names = names},
+                                .writing = {.architecture = "deepseek2"}};
 
 const Family deepseek_v3_family{.name = "deepseek_v3",
                                 .hugging_face = {"deepseek_v3"},
                                 .special = "latent attention; sigmoid router with a bias for choosing",
                                 .norm = norm,
                                 .layer = v3,
-                                .naming = {.names = names}};
+                                .naming = {.names = names},
+                                .writing = {.architecture = "deepseek2"}};
 
 const Family deepseek2_family{.name = "deepseek2",
                               .gguf = {"deepseek2"},

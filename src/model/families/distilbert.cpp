@@ -13,11 +13,7 @@ void finish(const Hyper& h, ModelSpec& m) {
   set_learned_positions(h, m);
   h.use({"", {"sinusoidal_pos_embds"}});  // the table is in the folder either way
   m.decoder.embedding.norm = norm;
-  if (h.file().find_tensor("vocab_transform.weight") == nullptr) return;
-  m.head.exists = m.head.tied = m.head.transform = true;
-  m.head.transform_activation = activation(h, Activation::gelu_erf);
-  m.head.transform_norm = norm;
-  m.head.bias = Presence::yes;
+  set_mask_head(h, m, "vocab_transform.weight", norm, activation(h, Activation::gelu_erf));
 }
 
 }  // namespace
@@ -44,6 +40,7 @@ const Family distilbert_family{.name = "distilbert",
                                                     {"layer_output_norm", "output_layer_norm"},
                                                     {"output_transform", "^vocab_transform"},
                                                     {"output_transform_norm", "^vocab_layer_norm"},
-                                                    {"output.bias", "^vocab_projector.bias"}}}};
+                                                    {"output", "^vocab_projector"}}},
+                               .writing = {.architecture = "bert"}};
 
 }  // namespace llm::model

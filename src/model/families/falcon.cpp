@@ -45,8 +45,8 @@ Layer layer(const Hyper& h, int i) {
   if (two_norms) {
     l.shared_norm = false;
     l.pre_ffn = norm(h);
-    l.pre_mixer->tensor = h.gguf() ? "attn_norm_2" : "ln_attn";
-    l.pre_ffn->tensor = h.gguf() ? "attn_norm" : "ln_mlp";
+    l.pre_mixer->tensor = "attn_norm_2";
+    l.pre_ffn->tensor = "ln_mlp";
   } else if (!parallel) {
     l.pre_ffn = norm(h);
   }
@@ -67,10 +67,12 @@ const Family falcon_family{.name = "falcon",
                                       .names = {{"token_embd", "word_embeddings"},
                                                 {"output_norm", "ln_f"},
                                                 {"attn_norm", "input_layernorm"},
+                                                {"attn_norm_2", "ln_attn"},
                                                 {"attn_qkv", "self_attention.query_key_value"},
                                                 {"attn_output", "self_attention.dense"},
                                                 {"ffn_norm", "post_attention_layernorm"},
                                                 {"ffn_up", "mlp.dense_h_to_4h"},
-                                                {"ffn_down", "mlp.dense_4h_to_h"}}}};
+                                                {"ffn_down", "mlp.dense_4h_to_h"}}},
+                           .gguf_names = {{"ln_mlp", "attn_norm"}}};
 
 }  // namespace llm::model

@@ -95,6 +95,7 @@ const Family falcon_h1_family{
                          {"ssm_out", "mamba.out_proj"}}},
     .gguf_names = {{"ssm_a.weight", "ssm_a"}, {"ssm_d.weight", "ssm_d"}, {"ffn_norm.weight", "ffn_norm"}},
     .rules = {{"ssm_a.weight", Adapt::negative_exp}},
+    .writing = {.scaled_weights = true},
 };
 
 }  // namespace llm::model

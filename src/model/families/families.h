@@ -65,6 +65,22 @@ extern const Family qwen3_next_family;
 extern const Family recurrent_gemma_family;
 extern const Family rwkv_family;
 
+// Known from GGUF files alone.
+extern const Family llama_embed_family;
+extern const Family deci_family;
+extern const Family qwen_family;
+extern const Family plamo_family;
+extern const Family baichuan_family;
+extern const Family refact_family;
+extern const Family jais_family;
+extern const Family dbrx_family;
+extern const Family deepseek_family;
+extern const Family bailingmoe_family;
+extern const Family minicpm_family;
+extern const Family maincoder_family;
+extern const Family gemma_embedding_family;
+extern const Family mellum_family;
+
 extern const Family bert_family;
 extern const Family roberta_family;
 extern const Family distilbert_family;

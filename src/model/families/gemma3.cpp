@@ -45,7 +45,34 @@ void finish(const Hyper& h, ModelSpec& m) {
   m.head.softcap = softcap(h, keys::final_softcap, 0);
 }
 
+Layer embedding_layer(const Hyper& h, int i) {
+  Layer l = layer(h, i);
+  auto& a = std::get<Attention>(l.mixers.front());
+  a.causal = false;
+  a.window = static_cast<int>(h.integer(keys::window, 1));
+  if (a.window_kind == WindowKind::none) a.window = 0;
+  if (a.window_kind == WindowKind::sliding) a.window_kind = WindowKind::symmetric;
+  return l;
+}
+
+void finish_embedding(const Hyper& h, ModelSpec& m) {
+  m.decoder.embedding.scale = std::sqrt(static_cast<float>(m.n_embd));
+  for (const char* tensor : {"dense_2.weight", "dense_3.weight"}) {
+    if (h.file().find_tensor(tensor) == nullptr) continue;
+    h.fail({"dense_2_feat_out"}, "projections of the pooled vector", "a file without them");
+  }
+}
+
 }  // namespace
+
+const Family gemma_embedding_family{.name = "gemma-embedding",
+                                    .gguf = {"gemma-embedding"},
+                                    .special = "gemma3 as an encoder: windows to both sides",
+                                    .defaults = {.tied = true},
+                                    .kind = ModelKind::encoder,
+                                    .norm = norm,
+                                    .layer = embedding_layer,
+                                    .finish = finish_embedding};
 
 const Family gemma3_family{.name = "gemma3",
                            .gguf = {"gemma3"},

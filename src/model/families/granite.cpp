@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "formats/quote.h"
 #include "model/families/families.h"
 #include "model/parts_recurrent.h"
@@ -17,7 +19,7 @@ constexpr Key logits_divisor{"logit_scale", {"logits_scaling"}};
 Attention scaled_attention(const Hyper& h, int i) {
   Attention a = attention(h, i, {.gguf_pairing = RopePairing::adjacent});
   a.scale = static_cast<float>(h.number_or(attention_scale, h.gguf() ? 0 : 1));
-  if (!h.flag_or({"rope.scaling.finetuned", {}}, true)) a.rope = {};
+  if (!h.flag_or({"rope.scaling.finetuned", {}}, true)) a.rope.dims = 0;
   return a;
 }
 
@@ -55,7 +57,7 @@ FeedForward hybrid_ffn(const Hyper& h, int i) {
   const Key shared_width{"expert_shared_feed_forward_length", {"shared_intermediate_size"}};
   const Activation act = activation(h, Activation::silu);
   const std::int64_t n_shared = h.integer_or(shared_width, h.gguf() ? 0 : 1024, h.gguf() ? 0 : 1, max_width);
-  const Mlp shared{.width = static_cast<int>(n_shared), .activation = act};
+  const Mlp shared{.width = static_cast<int>(n_shared), .activation = act, .gguf_apart = true};
   const bool dense = h.has(keys::n_experts) ? h.integer(keys::n_experts) == 0 : h.gguf();
   if (dense) {
     h.use(keys::n_experts_used);
@@ -86,7 +88,7 @@ Layer granitemoehybrid(const Hyper& h, int i) {
     return l;
   }
   Attention a = scaled_attention(h, i);
-  if (!h.gguf() && kind == "nope") a.rope = {};
+  if (!h.gguf() && kind == "nope") a.rope.dims = 0;
   l.mixers.emplace_back(a);
   return l;
 }
@@ -97,7 +99,37 @@ void finish(const Hyper& h, ModelSpec& m) {
   if (divisor != 0) m.head.scale = static_cast<float>(1 / divisor);
 }
 
+// Without keys: those that all its models were trained with.
+Layer minicpm(const Hyper& h, int i) {
+  Layer l{.pre_mixer = norm(h), .pre_ffn = norm(h), .ffn = mlp(h, i, Activation::silu)};
+  l.mixers.emplace_back(attention(h, i, {.gguf_pairing = RopePairing::adjacent}));
+  l.residual_scale = static_cast<float>(h.number_or(residual_scale, 1.4 / std::sqrt(h.n_layer())));
+  return l;
+}
+
+void finish_minicpm(const Hyper& h, ModelSpec& m) {
+  m.decoder.embedding.scale = static_cast<float>(h.number_or(embedding_scale, 12));
+  const double divisor = h.number_or(logits_divisor, m.n_embd / 256.0);
+  if (divisor != 0) m.head.scale = static_cast<float>(1 / divisor);
+}
+
+// Whether attention rotates.
+void hybrid_keys(const ModelSpec& m, GgufKeys& keys) {
+  keys.erase("rope.scaling.finetuned");
+  for (const Layer& layer : m.decoder.layers) {
+    const auto* a = std::get_if<Attention>(&layer.mixers.front());
+    if (a != nullptr && a->rope.dims == 0) keys["rope.scaling.finetuned"] = false;
+  }
+}
+
 }  // namespace
+
+const Family minicpm_family{.name = "minicpm",
+                            .gguf = {"minicpm"},
+                            .special = "granite with multipliers of its own where the file names none",
+                            .norm = norm,
+                            .layer = minicpm,
+                            .finish = finish_minicpm};
 
 const Family granite_family{.name = "granite",
                             .gguf = {"granite"},
@@ -142,6 +174,7 @@ const Family granitemoehybrid_family{
                          {"ssm_out", "mamba.out_proj"}}},
     .gguf_names = {{"ssm_a.weight", "ssm_a"}, {"ssm_d.weight", "ssm_d"}},
     .rules = {{"ssm_a.weight", Adapt::negative_exp}},
+    .writing = {.keys = hybrid_keys},
 };
 
 }  // namespace llm::model

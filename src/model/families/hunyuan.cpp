@@ -50,6 +50,19 @@ Layer moe(const Hyper& h, int i) {
   return {.pre_mixer = norm(h), .mixers = {hunyuan_attention(h, i)}, .pre_ffn = norm(h), .ffn = e};
 }
 
+// The same with neighbouring rotary pairs.
+Layer maincoder(const Hyper& h, int i) {
+  Layer l = dense(h, i);
+  std::get<Attention>(l.mixers.front()).rope.pairing = RopePairing::adjacent;
+  return l;
+}
+
+// The base has the factor in it; shared experts are counted as one.
+void gguf_keys(const ModelSpec& m, GgufKeys& keys) {
+  keys.erase("rope.scaling.alpha");
+  if (std::holds_alternative<Experts>(m.decoder.layers.front().ffn)) keys["expert_shared_count"] = std::int64_t{1};
+}
+
 }  // namespace
 
 const Family hunyuan_v1_dense_family{
@@ -59,7 +72,14 @@ const Family hunyuan_v1_dense_family{
     .special = "norms of q and k heads after the rotation",
     .norm = norm,
     .layer = dense,
-    .naming = {.names = {{"attn_q_norm", "self_attn.query_layernorm"}, {"attn_k_norm", "self_attn.key_layernorm"}}}};
+    .naming = {.names = {{"attn_q_norm", "self_attn.query_layernorm"}, {"attn_k_norm", "self_attn.key_layernorm"}}},
+    .writing = {.keys = gguf_keys}};
+
+const Family maincoder_family{.name = "maincoder",
+                              .gguf = {"maincoder"},
+                              .special = "hunyuan_v1_dense with neighbouring rotary pairs",
+                              .norm = norm,
+                              .layer = maincoder};
 
 const Family hunyuan_v1_moe_family{.name = "hunyuan_v1_moe",
                                    .gguf = {"hunyuan-moe"},
@@ -72,6 +92,7 @@ const Family hunyuan_v1_moe_family{.name = "hunyuan_v1_moe",
                                                         {"ffn_gate_inp", "mlp.gate.wg"},
                                                         {"ffn_gate_shexp", "mlp.shared_mlp.gate_proj"},
                                                         {"ffn_up_shexp", "mlp.shared_mlp.up_proj"},
-                                                        {"ffn_down_shexp", "mlp.shared_mlp.down_proj"}}}};
+                                                        {"ffn_down_shexp", "mlp.shared_mlp.down_proj"}}},
+                                   .writing = {.keys = gguf_keys}};
 
 }  // namespace llm::model

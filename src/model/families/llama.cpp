@@ -12,8 +12,13 @@ Layer layer(const Hyper& h, int i) {
   const bool adjacent = h.flag_or({"", {"rope_interleave"}}, false);
   Attention a = attention(
       h, i, {.gguf_pairing = RopePairing::adjacent, .pairing = adjacent ? RopePairing::adjacent : RopePairing::halves});
-  if (h.architecture() == "mistral") {
-    set_window(a, h.is_null(keys::window) ? 0 : h.integer_or(keys::window, 4096, 0));
+  // GGUF files of relatives may scale scores, or queries by their position.
+  const Key scale{"attention.scale"}, temperature{"attention.temperature_scale"};
+  if (h.gguf()) a.scale = static_cast<float>(h.number_or(scale, 0, 0));
+  if (h.number_or(temperature, 0) != 0) h.fail(temperature, "a scale of queries by position", "0 (not supported)");
+  const bool mistral = h.architecture() == "mistral";
+  if (mistral || h.gguf()) {
+    set_window(a, h.is_null(keys::window) ? 0 : h.integer_or(keys::window, mistral ? 4096 : 0, 0));
   }
   Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h)};
   const Activation act = activation(h, Activation::silu);
@@ -27,10 +32,23 @@ Layer layer(const Hyper& h, int i) {
   return l;
 }
 
+Layer embedding_layer(const Hyper& h, int i) {
+  Layer l = layer(h, i);
+  std::get<Attention>(l.mixers.front()).causal = false;
+  return l;
+}
+
 }  // namespace
 
+const Family llama_embed_family{.name = "llama-embed",
+                                .gguf = {"llama-embed"},
+                                .special = "llama as an encoder: every position sees all",
+                                .kind = ModelKind::encoder,
+                                .norm = norm,
+                                .layer = embedding_layer};
+
 const Family llama_family{.name = "llama",
-                          .gguf = {"llama"},
+                          .gguf = {"llama", "internlm2", "xverse", "mistral3"},
                           .hugging_face = {"llama", "mistral"},
                           .special = "the plain decoder: RMS norm, grouped queries, rotary positions, gated silu",
                           .norm = norm,

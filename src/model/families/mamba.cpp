@@ -19,6 +19,11 @@ Layer layer(const Hyper& h, int) {
   return {.pre_mixer = norm(h), .mixers = {m}};
 }
 
+// Norms of dt, B and C are told apart by a key alone.
+void gguf_keys(const ModelSpec& m, GgufKeys& keys) {
+  keys["ssm.dt_b_c_rms"] = std::get<Mamba>(m.decoder.layers.front().mixers.front()).norm.has_value();
+}
+
 }  // namespace
 
 const Family mamba_family{
@@ -42,6 +47,7 @@ const Family mamba_family{
                          {"ssm_out", "mixer.out_proj"}}},
     .gguf_names = {{"ssm_a.weight", "ssm_a"}, {"ssm_d.weight", "ssm_d"}},
     .rules = {{"ssm_a.weight", Adapt::negative_exp}},
+    .writing = {.keys = gguf_keys},
 };
 
 }  // namespace llm::model

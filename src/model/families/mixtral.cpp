@@ -25,6 +25,7 @@ const Family mixtral_family{.name = "mixtral",
                             .naming = {.names = {{"ffn_gate_inp", "block_sparse_moe.gate"},
                                                  {"ffn_gate_exps", "block_sparse_moe.experts.{}.w1"},
                                                  {"ffn_up_exps", "block_sparse_moe.experts.{}.w3"},
-                                                 {"ffn_down_exps", "block_sparse_moe.experts.{}.w2"}}}};
+                                                 {"ffn_down_exps", "block_sparse_moe.experts.{}.w2"}}},
+                            .writing = {.architecture = "llama"}};
 
 }  // namespace llm::model

@@ -14,7 +14,7 @@ Layer layer(const Hyper& h, int i) {
   constexpr Key window{"attention.sliding_window", {"local_attention"}};
   constexpr Key period{"attention.sliding_window_pattern", {"global_attn_every_n_layers"}};
   Attention a = attention(h, i);
-  a.causal = false;
+  a.causal = encoder_is_causal(h);
   const double base = h.number_or(global_base, h.gguf() ? 10'000 : 160'000, 1);
   const double near_base = h.number_or(local_base, 10'000, 1);
   const std::int64_t width = h.integer_or(window, h.gguf() ? 0 : 128);
@@ -38,8 +38,11 @@ Layer layer(const Hyper& h, int i) {
 }
 
 void finish(const Hyper& h, ModelSpec& m) {
-  if (h.gguf()) h.expect_flag(keys::causal, false, "an encoder");
   m.decoder.embedding.norm = norm(h);
+  const Key act{"", {"classifier_activation"}};
+  set_mask_head(h, m, "head.dense.weight", norm(h), activation_named(h, act, h.text_or(act, "gelu")));
+  m.head.transform_bias = by_key(h, {"", {"classifier_bias"}}, false);
+  m.head.bias = by_key(h, {"", {"decoder_bias"}}, true);
 }
 
 }  // namespace
@@ -62,6 +65,9 @@ const Family modernbert_family{.name = "modernbert",
                                                     {"attn_output", "attn.Wo"},
                                                     {"ffn_norm", "mlp_norm"},
                                                     {"ffn_up", "mlp.Wi"},
-                                                    {"ffn_down", "mlp.Wo"}}}};
+                                                    {"ffn_down", "mlp.Wo"},
+                                                    {"output_transform", "^head.dense"},
+                                                    {"output_transform_norm", "^head.norm"},
+                                                    {"output", "^decoder"}}}};
 
 }  // namespace llm::model

@@ -9,13 +9,12 @@ Norm norm(const Hyper& h) {
 
 Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 1'000.0});
-  a.causal = false;
+  a.causal = encoder_is_causal(h);
   return {
       .mixers = {a}, .after_mixer = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu)), .after_ffn = norm(h)};
 }
 
 void finish(const Hyper& h, ModelSpec& m) {
-  if (h.gguf()) h.expect_flag(keys::causal, false, "an encoder");
   m.decoder.embedding.norm = norm(h);
   m.decoder.embedding.n_token_types = n_token_types(h, 2);
 }

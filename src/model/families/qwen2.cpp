@@ -20,7 +20,7 @@ Layer layer(const Hyper& h, int i) {
 }  // namespace
 
 const Family qwen2_family{.name = "qwen2",
-                          .gguf = {"qwen2"},
+                          .gguf = {"qwen2", "qwen2vl", "exaone", "pangu-embedded"},
                           .hugging_face = {"qwen2"},
                           .special = "biases on q, k and v; window from a layer on",
                           .norm = norm,

@@ -20,7 +20,7 @@ Layer layer(const Hyper& h, int i) {
 }  // namespace
 
 const Family qwen3_family{.name = "qwen3",
-                          .gguf = {"qwen3"},
+                          .gguf = {"qwen3", "qwen3vl"},
                           .hugging_face = {"qwen3"},
                           .special = "RMS norm of every q and k head",
                           .norm = norm,

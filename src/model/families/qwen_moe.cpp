@@ -65,6 +65,23 @@ Layer qwen3_moe(const Hyper& h, int i) {
   return l;
 }
 
+// Where the file names a window: three windowed layers to a full one.
+Layer mellum(const Hyper& h, int i) {
+  Attention a = attention(h, i);
+  a.qk_norm_over = Attention::NormOver::head;
+  a.qk_norm = norm(h);
+  const std::int64_t window = h.integer_or(keys::window, 0);
+  const Key local_base{"rope.freq_base_swa"};
+  const double base = h.number_or(local_base, a.rope.base, 1);
+  if (window > 0 && windowed_by_pattern(h, i, 4)) {
+    set_window(a, window);
+    a.rope.base = base;
+  }
+  Layer l = with_experts(h, i, true, 0);
+  l.mixers.emplace_back(a);
+  return l;
+}
+
 // Every full_attention_interval-th layer is attention unless the file lists the kinds.
 bool is_linear(const Hyper& h, int i) {
   const Key listed{"attention.recurrent_layers"};
@@ -119,6 +136,16 @@ Layer qwen3_next(const Hyper& h, int i) {
   return l;
 }
 
+// Recurrent layers have a list of their own, and the attention's number of heads.
+void qwen3_next_keys(const ModelSpec& m, GgufKeys& keys) {
+  std::vector<std::int64_t> recurrent;
+  for (const Layer& layer : m.decoder.layers) {
+    recurrent.push_back(std::holds_alternative<GatedDelta>(layer.mixers.front()) ? 1 : 0);
+  }
+  keys["attention.recurrent_layers"] = recurrent;
+  keys["attention.head_count_kv"] = std::int64_t{m.n_head_kv};
+}
+
 }  // namespace
 
 const Family qwen2_moe_family{.name = "qwen2_moe",
@@ -133,11 +160,14 @@ const Family qwen2_moe_family{.name = "qwen2_moe",
                                                    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"}}}};
 
 const Family qwen3_moe_family{.name = "qwen3_moe",
-                              .gguf = {"qwen3moe"},
+                              .gguf = {"qwen3moe", "qwen3vlmoe"},
                               .hugging_face = {"qwen3_moe"},
                               .special = "qwen3 attention, experts",
                               .norm = norm,
                               .layer = qwen3_moe};
+
+const Family mellum_family{
+    .name = "mellum", .gguf = {"mellum"}, .special = "qwen3_moe with windowed layers", .norm = norm, .layer = mellum};
 
 const Family qwen3_next_family{
     .name = "qwen3_next",
@@ -164,6 +194,7 @@ const Family qwen3_next_family{
               {"attn_q_norm.weight", Adapt::plus_one},
               {"attn_k_norm.weight", Adapt::plus_one},
               {"output_norm.weight", Adapt::plus_one}},
+    .writing = {.keys = qwen3_next_keys},
 };
 
 }  // namespace llm::model

@@ -28,7 +28,7 @@ Layer layer(const Hyper& h, int i) {
 }  // namespace
 
 const Family stablelm_family{.name = "stablelm",
-                             .gguf = {"stablelm"},
+                             .gguf = {"stablelm", "orion"},
                              .hugging_face = {"stablelm"},
                              .special = "layer norms; partial rotation; norms of each head; parallel block",
                              .norm = norm,

@@ -20,7 +20,7 @@ Layer layer(const Hyper& h, int i) {
 }  // namespace
 
 const Family starcoder2_family{.name = "starcoder2",
-                               .gguf = {"starcoder2"},
+                               .gguf = {"starcoder2", "codeshell"},
                                .hugging_face = {"starcoder2"},
                                .special = "layer norms and biases; plain feed-forward; window",
                                .defaults = {.tied = true},

@@ -71,6 +71,8 @@ class AttentionBlock final : public Block {
       bind_queries(b, p, build.n_embd, n_q);
       k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias, 1 / a.input_scale);
       v_ = b.linear(p + "v", n_v, build.n_embd, a.qkv_bias, 1 / a.input_scale);
+      b.rotated(p + "q", a.n_head, a.head_dim, a.rope);
+      b.rotated(p + "k", a.n_head_kv, a.head_dim, a.rope);
     }
     o_ = b.linear(p + "output", build.n_embd, n_out, a.output_bias);
     bind_norms(b, n_q, n_k);

@@ -22,12 +22,16 @@ class ExpertsBlock final : public Block {
         break;
       case Experts::Fused::halves:
         gate_ = b.expert_rows("ffn_gate_up_exps", spec.count, 2 * width, 0, width, n_embd_);
+        b.in_gguf({{"ffn_gate_exps.weight", {spec.count, width, n_embd_}}});
         up_ = b.expert_rows("ffn_gate_up_exps", spec.count, 2 * width, width, width, n_embd_);
+        b.in_gguf({{"ffn_up_exps.weight", {spec.count, width, n_embd_}}});
         down_ = b.experts("ffn_down_exps", spec.count, n_embd_, width);
         break;
       case Experts::Fused::interleaved:
         gate_ = b.expert_columns("ffn_gate_up_exps", spec.count, 2 * width, 0, 2, width, n_embd_);
+        b.in_gguf({{"ffn_gate_exps.weight", {spec.count, width, n_embd_}}});
         up_ = b.expert_columns("ffn_gate_up_exps", spec.count, 2 * width, 1, 2, width, n_embd_);
+        b.in_gguf({{"ffn_up_exps.weight", {spec.count, width, n_embd_}}});
         down_ = b.expert_columns("ffn_down_exps", spec.count, n_embd_, 0, 1, n_embd_, width);
         break;
     }
@@ -139,7 +143,9 @@ class ExpertsBlock final : public Block {
       }
       const std::int64_t n = 2 * spec_.count * width;
       gate_.bias = b.reordered_floats("ffn_gate_up_exps.bias", n, even, Presence::yes, {spec_.count, 2 * width});
+      b.in_gguf({{"ffn_gate_exps.bias", {spec_.count, width}}});
       up_.bias = b.reordered_floats("ffn_gate_up_exps.bias", n, odd, Presence::yes, {spec_.count, 2 * width});
+      b.in_gguf({{"ffn_up_exps.bias", {spec_.count, width}}});
     }
     down_.bias = b.floats("ffn_down_exps.bias", {spec_.count, n_embd_});
     gate_.bias_stride = up_.bias_stride = width;

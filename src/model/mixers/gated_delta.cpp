@@ -104,6 +104,7 @@ class GatedDeltaBlock final : public Block {
       Linear fused;
       fused.weight = b.reordered("ssm_in", n_conv_ + n_values_, n_embd,
                                  by_parts(spec_.n_key_heads, {spec_.key_dim, spec_.key_dim, values, values}));
+      b.in_gguf({{"attn_qkv.weight", {n_conv_, n_embd}}, {"attn_gate.weight", {n_values_, n_embd}}});
       qkv_ = fused.rows(0, n_conv_);
       z_ = fused.rows(n_conv_, n_values_);
     } else {

@@ -130,16 +130,27 @@ class LatentAttentionBlock final : public Block {
     for (std::int64_t h = 0; h < n; ++h) {
       for (std::int64_t i = 0; i < v; ++i) values.push_back(h * (nope + v) + nope + i);
     }
+    const formats::TensorView& both = *b.view("attn_kv_b.weight", {n * (nope + v), rank}, Presence::yes);
     v_b_ = b.reordered("attn_kv_b", n * (nope + v), rank, values);
+    b.in_gguf({{"attn_v_b.weight", {n, v, rank}}});
+    if (const TensorTypeInfo& info = tensor_type_info(both.type); info.block_elements == 1) {
+      b.record("attn_k_b.weight", {n, rank, nope}, both.type, [=, &both](std::int64_t row, std::byte* out) {
+        for (std::int64_t i = 0; i < nope; ++i) {
+          const std::int64_t at = (row / rank * (nope + v) + i) * rank + row % rank;
+          std::memcpy(out + i * info.block_bytes, both.data + at * info.block_bytes, info.block_bytes);
+        }
+      });
+    }
     k_b_ = {reinterpret_cast<std::byte*>(b.allocate_floats(static_cast<std::size_t>(n * rank * nope))), TensorType::F32,
             n * rank, nope};
     if (b.header_only()) return;
-    const ops::WeightMatrix both = b.matrix("attn_kv_b", n * (nope + v), rank);
+    const std::uint64_t row_bytes = tensor_row_bytes(both.type, static_cast<std::uint64_t>(rank));
     float* keys = reinterpret_cast<float*>(const_cast<std::byte*>(k_b_.data));
     std::vector<float> row(static_cast<std::size_t>(rank));
     for (std::int64_t h = 0; h < n; ++h) {
       for (std::int64_t i = 0; i < nope; ++i) {
-        kernels::kernels().decode_row(both.type, both.row(h * (nope + v) + i), row.data(), rank);
+        const std::uint64_t at = static_cast<std::uint64_t>(h * (nope + v) + i) * row_bytes;
+        kernels::kernels().decode_row(both.type, both.data + at, row.data(), rank);
         for (std::int64_t r = 0; r < rank; ++r) keys[(h * rank + r) * nope + i] = row[static_cast<std::size_t>(r)];
       }
     }

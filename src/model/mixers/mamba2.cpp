@@ -17,12 +17,14 @@ class Mamba2Block final : public Block {
     conv_.width = m.conv;
     conv_.activation = m.activation;
     dt_bias_ = b.floats("ssm_dt.bias", {m.n_heads});
-    a_ = b.floats("ssm_a.weight", {m.n_heads});
-    d_ = b.floats("ssm_d.weight", {m.n_heads});
+    a_ = b.floats("ssm_a.weight", {m.n_heads, 1});
+    d_ = b.floats("ssm_d.weight", {m.n_heads, 1});
     if (m.gate != Mamba2::Gate::plain) {
       // GGUF files hold the weights by groups.
-      const std::int64_t n_parts = b.hyper().gguf() ? m.n_groups : 1;
-      norm_ = {NormKind::rms, b.floats("ssm_norm.weight", {n_parts, m.inner / n_parts}), nullptr, m.norm_eps};
+      norm_ = {NormKind::rms, nullptr, nullptr, m.norm_eps};
+      norm_.weight = b.hyper().gguf() ? b.floats("ssm_norm.weight", {m.n_groups, m.inner / m.n_groups})
+                                      : b.floats("ssm_norm.weight", {m.inner});
+      b.in_gguf({{"ssm_norm.weight", {m.n_groups, m.inner / m.n_groups}}});
     }
     out_ = b.linear("ssm_out", build.n_embd, m.inner, m.output_bias);
     bind_part_scales(b);

@@ -12,6 +12,10 @@ class MlpBlock final : public Block {
     const bool fused = spec.gated && !b.has(names.gate + ".weight");
     if (fused) {
       const Linear both = b.linear(names.up, 2 * std::int64_t{spec.width}, build.n_embd, spec.bias);
+      if (spec.gguf_apart) {
+        const std::vector<std::int64_t> half = {spec.width, build.n_embd};
+        b.in_gguf({{names.gate + ".weight", half}, {names.up + ".weight", half}});
+      }
       gate_ = both.rows(0, spec.width);
       up_ = both.rows(spec.width, spec.width);
     } else {

@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <llm/files.hpp>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "api/model_impl.h"
+#include "api/weight_recipe.h"
+#include "formats/gguf_writer.h"
+#include "formats/weights_file.h"
+#include "kernels/decode.h"
+#include "kernels/quantize.h"
+#include "model/gguf_export.h"
+#include "tokenizer/to_gguf.h"
+
+namespace llm {
+inline namespace v1 {
+
+namespace {
+
+using formats::GgufHeader;
+using formats::GgufWriter;
+using model::BoundTensor;
+
+constexpr std::int64_t written_piece_bytes = 16 << 20;
+
+// What readers expect as float32: vectors, and small tensors that decide much.
+bool stays_float(const BoundTensor& tensor) {
+  static constexpr std::array<std::string_view, 7> parts = {
+      "_norm", "ffn_gate_inp", "ssm_conv1d", "shortconv.conv", "position_embd", "token_types", "rope_f"};
+  return tensor.shape.size() == 1 || !tensor.name.ends_with(".weight") ||
+         std::any_of(parts.begin(), parts.end(),
+                     [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
+}
+
+std::vector<std::int64_t> extents(const BoundTensor& tensor) {
+  return {tensor.shape.rbegin(), tensor.shape.rend()};
+}
+
+// Null: matrices stay in the types of the folder.
+TensorType written_type(const BoundTensor& tensor, const api::WeightRecipe* recipe, std::int64_t n_layer) {
+  if (stays_float(tensor)) return TensorType::F32;
+  if (recipe == nullptr || tensor.type == TensorType::MXFP4) return tensor.type;
+  return api::recipe_type(*recipe, tensor.name, tensor.shape.back(), n_layer);
+}
+
+// general.file_type: of the type that most of the weights have.
+std::uint32_t file_type_of(const std::vector<BoundTensor>& tensors, const std::vector<TensorType>& types) {
+  std::map<TensorType, std::int64_t> sizes;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    sizes[types[i]] += tensors[i].n_rows() * tensors[i].row_elements();
+  }
+  const auto most =
+      std::max_element(sizes.begin(), sizes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  switch (most->first) {
+    case TensorType::F16:
+      return 1;
+    case TensorType::BF16:
+      return 32;
+    case TensorType::MXFP4:
+      return 38;
+    case TensorType::Q8_0:
+      return 7;
+    default:
+      return 0;
+  }
+}
+
+// Settings that the model's makers recommend, if they sample at all.
+void set_sampling(GgufHeader& header, const std::string& folder) {
+  const nlohmann::json config = api::generation_config(folder);
+  if (!config.is_object() || !config.value("do_sample", false)) return;
+  const auto number = [&](const char* name, const char* key) {
+    const auto found = config.find(name);
+    if (found != config.end() && found->is_number()) header.set_f32(key, found->get<float>());
+  };
+  number("temperature", "general.sampling.temp");
+  number("top_p", "general.sampling.top_p");
+  number("min_p", "general.sampling.min_p");
+  number("repetition_penalty", "general.sampling.penalty_repeat");
+  const auto top_k = config.find("top_k");
+  if (top_k != config.end() && top_k->is_number_integer()) {
+    header.set_i32("general.sampling.top_k", top_k->get<std::int32_t>());
+  }
+}
+
+std::string name_of(const std::string& folder) {
+  const std::filesystem::path path = std::filesystem::weakly_canonical(folder);
+  return path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+}
+
+// Rows made, converted and written in pieces.
+void write_tensor(GgufWriter& writer, const BoundTensor& tensor, TensorType type,
+                  const std::function<void(std::uint64_t)>& on_bytes) {
+  const std::int64_t n_cols = tensor.row_elements(), n_rows = tensor.n_rows();
+  const std::uint64_t in_bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(n_cols));
+  const std::uint64_t out_bytes = tensor_row_bytes(type, static_cast<std::uint64_t>(n_cols));
+  const std::int64_t step = std::clamp<std::int64_t>(written_piece_bytes / (n_cols * 4), 1, n_rows);
+  std::vector<std::byte> stored(static_cast<std::size_t>(step) * in_bytes);
+  std::vector<std::byte> written(static_cast<std::size_t>(step) * out_bytes);
+  std::vector<float> values(static_cast<std::size_t>(step * n_cols));
+  for (std::int64_t row = 0; row < n_rows; row += step) {
+    const std::int64_t n = std::min(step, n_rows - row);
+#pragma omp parallel for schedule(static)
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::byte* const out = written.data() + static_cast<std::uint64_t>(i) * out_bytes;
+      if (type == tensor.type) {
+        tensor.row(row + i, out);
+        continue;
+      }
+      std::byte* const in = stored.data() + static_cast<std::uint64_t>(i) * in_bytes;
+      float* const x = values.data() + i * n_cols;
+      tensor.row(row + i, in);
+      kernels::decode_row(tensor.type, in, x, n_cols);
+      kernels::encode_row(type, x, out, n_cols);
+    }
+    const std::uint64_t n_bytes = static_cast<std::uint64_t>(n) * out_bytes;
+    writer.write({written.data(), n_bytes});
+    on_bytes(n_bytes);
+  }
+}
+
+}  // namespace
+
+Conversion convert(const std::string& folder, const std::string& output, const ConvertOptions& options,
+                   const FileProgress& progress) {
+  const api::WeightRecipe* recipe = options.type.empty() ? nullptr : &api::find_weight_recipe(options.type);
+  const auto file = formats::WeightsFile::open(folder);
+  model::GgufExport plan = model::export_gguf(*file);
+  const auto n_layer = std::get<std::int64_t>(plan.keys.at("block_count"));
+
+  std::vector<TensorType> types;
+  for (const BoundTensor& tensor : plan.tensors) types.push_back(written_type(tensor, recipe, n_layer));
+  GgufHeader header;
+  header.set_string("general.architecture", plan.architecture);
+  header.set_string("general.type", "model");
+  header.set_string("general.name", name_of(folder));
+  header.set_u32("general.file_type", recipe != nullptr ? recipe->file_type : file_type_of(plan.tensors, types));
+  header.set_u32("general.quantization_version", 2);
+  set_sampling(header, folder);
+  if (const auto pooling = api::folder_pooling(*file)) {
+    static constexpr std::array<std::string_view, 5> names = {"none", "mean", "cls", "last", "rank"};
+    const auto found = std::find(names.begin(), names.end(), *pooling);
+    if (found == names.end())
+      throw Error(ErrorCode::model, fmt::format("{}: GGUF has no pooling '{}'", folder, *pooling));
+    plan.keys["pooling_type"] = static_cast<std::int64_t>(found - names.begin());
+  }
+  model::set_keys(header, plan.architecture, plan.keys);
+  if (plan.n_token_types > 0) {
+    header.set_u32("tokenizer.ggml.token_type_count", static_cast<std::uint32_t>(plan.n_token_types));
+  }
+  Conversion result{plan.architecture, plan.left_out, {}};
+  if (const std::optional<Tokenizer> tokenizer = api::open_tokenizer(*file)) {
+    result.vocabulary = tokenizer::write_gguf_vocabulary(
+        *tokenizer, folder, std::get<std::int64_t>(plan.keys.at("vocab_size")), options.pretokenizer, header);
+  } else {
+    header.set_string("tokenizer.ggml.model", "none");
+  }
+  for (const auto& [name, text] : api::chat_templates(*file)) {
+    header.set_string(name.empty() ? "tokenizer.chat_template" : "tokenizer.chat_template." + name, text);
+  }
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    header.add_tensor(plan.tensors[i].name, types[i], extents(plan.tensors[i]));
+  }
+
+  const auto total = static_cast<double>(std::max<std::uint64_t>(header.data_bytes(), 1));
+  std::uint64_t done = 0;
+  GgufWriter writer(output, std::move(header));
+  const auto on_bytes = [&](std::uint64_t bytes) {
+    done += bytes;
+    if (progress && !progress(static_cast<double>(done) / total)) {
+      throw Error(ErrorCode::cancelled, "stopped; nothing was written");
+    }
+  };
+  for (std::size_t i = 0; i < types.size(); ++i) write_tensor(writer, plan.tensors[i], types[i], on_bytes);
+  writer.finish();
+  return result;
+}
+
+}  // namespace v1
+}  // namespace llm
