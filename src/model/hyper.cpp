@@ -72,13 +72,8 @@ Hyper::Hyper(const formats::WeightsFile& file) : file_(file), gguf_(file.kind() 
     architecture_ = std::string(file.metadata().require_string("general.architecture"));
     prefix_ = architecture_ + ".";
   } else {
-<<<<<<< HEAD
-    config_ = parse_config(file.config_json());
-    if (!config_.is_object()) {
-=======
-    config_ = std::make_unique<json>(json::parse(file.config_json(), nullptr, false));
+    config_ = std::make_unique<json>(parse_config(file.config_json()));
     if (!config_->is_object()) {
->>>>>>> formats
       throw Error(ErrorCode::model, fmt::format("{}: config.json is no JSON object", file.path()));
     }
     const json* type = find_json("model_type");
@@ -412,24 +407,7 @@ std::vector<std::string> Hyper::unused_keys() const {
     }
     return unused;
   }
-<<<<<<< HEAD
-  add_unused(config_, "", unused);
-=======
-  for (const auto& [name, value] : config_->items()) {
-    if (value.is_null() || used_.contains(name) || is_inert_config_key(name)) continue;
-    if (!value.is_object()) {
-      unused.push_back(name);
-      continue;
-    }
-    for (const auto& [inner, inner_value] : value.items()) {
-      const std::string path = name + "." + inner;
-      const bool deeper = std::any_of(used_.begin(), used_.end(),
-                                      [&](const std::string& used) { return used.starts_with(path + "."); });
-      if (inner_value.is_null() || deeper || used_.contains(path) || is_inert_config_key(inner)) continue;
-      unused.push_back(path);
-    }
-  }
->>>>>>> formats
+  add_unused(*config_, "", unused);
   return unused;
 }
 

@@ -133,11 +133,8 @@ class Hyper {
   std::optional<Found> find(const Key& key) const;
   const nlohmann::json* find_json(std::string_view path) const;
   std::string name_of(const Key& key) const;
-<<<<<<< HEAD
   void add_unused(const nlohmann::json& object, const std::string& scope, std::vector<std::string>& unused) const;
-=======
   void answer_at(const Key& key, int layer, std::int64_t value) const;
->>>>>>> formats
 
   const formats::WeightsFile& file_;
   bool gguf_;

@@ -149,21 +149,20 @@ RopeScaling config_scaling(const Hyper& h, const std::string& path, int dims, co
   return s;
 }
 
-<<<<<<< HEAD
 // An odd fraction of a head: its pairs are those of the even number above, their frequencies those of the odd one.
 void set_odd_period(const Hyper& h, Rope& rope, int period) {
   if (rope.scaling.kind == RopeScaling::Kind::yarn || rope.scaling.kind == RopeScaling::Kind::longrope) {
     h.fail(keys::rope_fraction, fmt::format("{} rotated entries", period), "an even number with this kind of scaling");
   }
   rope.period = period;
-=======
+}
+
 // Rotation by three coordinates (M-RoPE) pairs halves; in texts all three are the position.
 RopePairing gguf_pairing(const Hyper& h, RopePairing pairing) {
   const Key sections{"rope.dimension_sections"};
   const std::vector<double> widths = h.numbers(sections).value_or(std::vector<double>{});
   const bool used = std::any_of(widths.begin(), widths.end(), [](double width) { return width != 0; });
   return used ? RopePairing::halves : pairing;
->>>>>>> formats
 }
 
 int checked_dims(const Hyper& h, const Key& key, std::int64_t dims, int head_dim) {
@@ -271,16 +270,11 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
       period = static_cast<int>(std::min(part, 2.0) * a.head_dim);
       dims = checked_dims(h, fraction, period + period % 2, a.head_dim);
     }
-<<<<<<< HEAD
     RopeDefaults defaults = d.rope;
     defaults.base = d.rope_base;
     a.rope = rope(h, dims, defaults);
     if (period % 2 != 0) set_odd_period(h, a.rope, period);
-    a.rope.pairing = h.gguf() ? d.gguf_pairing : d.pairing;
-=======
-    a.rope = rope(h, dims, d.rope_base, d.layer_type);
     a.rope.pairing = h.gguf() ? gguf_pairing(h, d.gguf_pairing) : d.pairing;
->>>>>>> formats
   }
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, false);
   return a;

@@ -56,20 +56,13 @@ void finish_electra(const Hyper& h, ModelSpec& m) {
 
 // One layer's weights for all layers.
 void finish_albert(const Hyper& h, ModelSpec& m) {
-<<<<<<< HEAD
-  finish_electra(h, m);
+  finish_projected(h, m);
+  set_mask_head(h, m, "predictions.dense.weight", norm(h), activation(h, Activation::gelu_tanh));
   const Key groups{"", {"num_hidden_groups"}}, inner{"", {"inner_group_num"}};
   const std::int64_t n_groups = h.integer_or(groups, 1, 1, m.n_layer), n_inner = h.integer_or(inner, 1);
   if (n_inner != 1) h.fail(inner, std::to_string(n_inner), "1");
   for (std::int64_t i = 0; i < m.n_layer; ++i) {
     m.decoder.layer_group.push_back(static_cast<std::size_t>(i * n_groups / m.n_layer));
-=======
-  finish_projected(h, m);
-  set_mask_head(h, m, "predictions.dense.weight", norm(h), activation(h, Activation::gelu_tanh));
-  for (const char* key : {"num_hidden_groups", "inner_group_num"}) {
-    const std::int64_t n = h.integer_or({"", {key}}, 1);
-    if (n != 1) h.fail({"", {key}}, std::to_string(n), "1");
->>>>>>> formats
   }
 }
 

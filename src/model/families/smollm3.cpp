@@ -16,14 +16,9 @@ bool is_rotated(const Hyper& h, int i) {
 
 Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 2e6, .gguf_pairing = RopePairing::adjacent});
-<<<<<<< HEAD
   const bool rotated = is_rotated(h, i);
-  if (!rotated) a.rope = {};
+  if (!rotated) a.rope.dims = 0;
   if (!h.gguf()) set_switched_window(h, a, windowed_by_type(h, i).value_or(!rotated), 0);
-=======
-  if (!is_rotated(h, i)) a.rope.dims = 0;
-  set_late_window(h, a, i);
->>>>>>> formats
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};
 }
 
