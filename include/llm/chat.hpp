@@ -58,8 +58,9 @@ class LLM_API ChatTemplate {
 
   /// Whether the text rendered for an answer ends inside an open reasoning section, e.g. "<think>\n".
   bool opens_reasoning(std::string_view prompt_text) const;
-  /// Splits an answer of a model with this template into reasoning, content and tool calls.
-  ChatAnswer parse_answer(std::string_view text) const;
+  /// Splits an answer of a model with this template into reasoning, content and tool calls. The text must show control
+  /// tokens, since some formats are made of them. in_reasoning: the prompt ended inside an open section.
+  ChatAnswer parse_answer(std::string_view text, bool in_reasoning = false) const;
 
  private:
   struct Impl;

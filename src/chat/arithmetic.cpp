@@ -189,14 +189,17 @@ Value slice_value(Heap& heap, const Value& value, const Value& start, const Valu
     }
     return Value(out.finish(), value.markup());
   }
+  if (is_range) {
+    const auto& range = *static_cast<const Range*>(value.object());
+    return heap.object<Range>(range.start + first * range.step, range.start + last * range.step, range.step * stride);
+  }
   Values items;
   for (std::int64_t i = first; stride > 0 ? i < last : i > last; i += stride) {
     budget.step(items.size() % 8 == 0 ? 1 : 0);
-    items.push_back(is_range ? static_cast<const Range*>(value.object())->at(i)
-                             : value.list().items[static_cast<std::size_t>(i)]);
+    items.push_back(value.list().items[static_cast<std::size_t>(i)]);
   }
   if (value.is(Kind::tuple)) return heap.tuple(std::move(items), value.list().foreign);
-  return heap.list(std::move(items), !is_range && value.list().foreign);
+  return heap.list(std::move(items), value.list().foreign);
 }
 
 }  // namespace llm::chat

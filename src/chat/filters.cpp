@@ -83,6 +83,10 @@ Value round(Interpreter&, const Value& input, const Call& call) {
 
 Value file_size(Interpreter& in, const Value& input, const Call& call) {
   call.check("filesizeformat", {"binary"});
+  double parsed = 0;
+  if (!input.is_number() && !(input.is_string() && parse_real(input.bytes(), parsed))) {
+    fail(fmt::format("filesizeformat: expected a number, found '{}'", type_name(input)));
+  }
   const Value number = to_real(in, input, Call());
   const double bytes = number.real();
   const bool binary = truth(call.get(0, "binary", Value(false)));

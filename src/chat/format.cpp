@@ -301,11 +301,17 @@ class PercentArguments {
   }
   void check() const {
     const bool all = arguments_.is(Kind::tuple) ? used_ == arguments_.list().items.size()
-                                                : used_ > 0 || arguments_.is(Kind::dict) || arguments_.is(Kind::list);
+                                                : used_ > 0 || may_be_mapping();
     if (!all) fail("not all arguments converted during string formatting");
   }
 
  private:
+  // What can be subscripted may hold more than the format asks for.
+  bool may_be_mapping() const {
+    const bool is_range = arguments_.is(Kind::object) && arguments_.object()->kind == ObjectKind::range;
+    return arguments_.is(Kind::dict) || arguments_.is(Kind::list) || arguments_.is_undefined() || is_range;
+  }
+
   const Value& arguments_;
   std::size_t used_ = 0;
 };

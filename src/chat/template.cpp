@@ -157,8 +157,8 @@ bool ChatTemplate::opens_reasoning(std::string_view prompt_text) const {
   return impl_->answers.opens_reasoning(prompt_text);
 }
 
-ChatAnswer ChatTemplate::parse_answer(std::string_view text) const {
-  return impl_->answers.parse(text);
+ChatAnswer ChatTemplate::parse_answer(std::string_view text, bool in_reasoning) const {
+  return impl_->answers.parse(text, in_reasoning);
 }
 
 }  // namespace v1

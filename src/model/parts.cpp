@@ -201,6 +201,7 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
     }
     a.rope = rope(h, dims, d.rope_base, d.layer_type);
     a.rope.pairing = h.gguf() ? d.gguf_pairing : d.pairing;
+    a.gguf_interleaves = d.gguf_pairing == RopePairing::adjacent && d.pairing == RopePairing::halves;
   }
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, false);
   return a;

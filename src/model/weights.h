@@ -1,6 +1,7 @@
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +43,7 @@ struct HeadWeights {
 // Everything a model computes with. Built once, never changed.
 class Weights {
  public:
-  Weights(const formats::WeightsFile& file, bool header_only);
+  Weights(const formats::WeightsFile& file, bool header_only, std::span<const Adapter> adapters = {});
 
   ModelSpec spec;
   StackWeights decoder, encoder;
@@ -57,7 +58,9 @@ class Weights {
   bool header_only = false;
   std::int64_t n_parameters = 0;
   std::uint64_t converted_bytes = 0;
+  std::int64_t low_rank_width = 0;  // of adapters: largest sum of ranks within a layer
   std::vector<std::string> unused_keys, unused_tensors;
+  const std::deque<ops::LowRank>& low_ranks() const { return low_ranks_; }
 
  private:
   void bind(const Hyper& hyper, Binder& binder);
@@ -65,6 +68,7 @@ class Weights {
   LayerWeights bind_layer(Build& build, const Layer& layer);
   void bind_ropes(Binder& binder);
   std::vector<Arena> memory_;
+  std::deque<ops::LowRank> low_ranks_;
 };
 
 }  // namespace llm::model

@@ -39,7 +39,8 @@ ordered_json openai_body(std::uint64_t index, const Record& record, const std::v
     std::string reason(llm::to_string(result.reason));
     if (reason == "context") reason = "length";
     if (chat) {
-      const llm::ChatAnswer answer = chat_template_of(model, rules.chat).parse_answer(result.text);
+      const llm::ChatAnswer answer =
+          parse_answer(model, chat_template_of(model, rules.chat), record.request.prompt, result);
       choice["message"] = {{"role", "assistant"}, {"content", answer.content}};
       if (!answer.reasoning.empty()) choice["message"]["reasoning_content"] = answer.reasoning;
       if (!answer.tool_calls.empty()) {
@@ -74,7 +75,7 @@ ordered_json generated_json(std::uint64_t index, const Record& record, const std
   object["text"] = result.text;
   if (rules.ids) object["ids"] = result.ids;
   object["finish_reason"] = llm::to_string(result.reason);
-  if (record.chat) add_answer_parts(object, model, rules.chat, result.text);
+  if (record.chat) add_answer_parts(object, model, rules.chat, record.request.prompt, result);
   const std::size_t n_prompt = record.request.prompt.size();
   object["usage"] = {{"prompt_tokens", n_prompt},
                      {"completion_tokens", result.ids.size()},

@@ -23,6 +23,7 @@ struct ChatCommandFlags {
   SamplingFlags sampling;
   ConstraintFlags constraint;
   ChatFlags chat;
+  SpeculationFlags speculation;
   std::string load;
 };
 
@@ -47,9 +48,10 @@ class Chat {
         request_(request_of(flags.sampling)),
         model_(load_model(flags.model, console)),
         template_(chat_template_of(model_, flags.chat)),
-        engine_(model_, engine_options(flags.run)),
+        engine_(model_, options_of(flags, console)),
         editor_(history_path()) {
     request_.constraint = constraint_of(flags.constraint);
+    set_speculation(flags.speculation, request_);
     conversation_.set_system(flags.chat.system);
     if (!flags.load.empty()) conversation_.load(flags.load);
   }
@@ -81,6 +83,12 @@ class Chat {
   }
 
  private:
+  static llm::EngineOptions options_of(const ChatCommandFlags& flags, const Console& console) {
+    llm::EngineOptions options = engine_options(flags.run);
+    set_draft_model(flags.speculation, flags.model, console, options);
+    return options;
+  }
+
   static std::string history_path() {
     if (const char* state = std::getenv("XDG_STATE_HOME")) return std::string(state) + "/llmgen_history";
     if (const char* home = std::getenv("HOME")) return std::string(home) + "/.llmgen_history";
@@ -149,7 +157,8 @@ class Chat {
       conversation_.take_last_user();
       throw;
     }
-    AnswerStream stream(model_, flags_.chat, request.constraint.has_value());
+    AnswerStream stream(model_, flags_.chat, request);
+    const std::vector<llm::TokenId> prompt = request.prompt;
     CallbackGuard guard;
     request.on_token = [&](const llm::GeneratedToken& token) {
       return guard([&] {
@@ -174,7 +183,7 @@ class Chat {
       console_.note(fmt::format("(cut after {} tokens: -n)", request_.max_tokens));
     if (result->reason == llm::FinishReason::context) console_.note("(cut: the context is full)");
     last_ = result->timings;
-    conversation_.add("assistant", template_.parse_answer(result->text).content);
+    conversation_.add("assistant", parse_answer(model_, template_, prompt, *result).content);
   }
 
   // False: leave.
@@ -299,6 +308,7 @@ class Chat {
 int run_chat(ChatCommandFlags& flags) {
   const Console console = console_of(flags.console);
   check_chat_flags(flags.chat);
+  flags.chat.chat = true;
   watch_interrupt();
   return Chat(flags, console).run();
 }
@@ -314,6 +324,7 @@ void add_chat(CLI::App& app, Program& program) {
       ->type_name("FILE");
   add_chat_flags(*command, flags->chat);
   add_run_flags(*command, flags->run);
+  add_speculation_flags(*command, flags->speculation);
   add_sampling_flags(*command, flags->sampling);
   add_constraint_flags(*command, flags->constraint);
   add_console_flags(*command, flags->console);

@@ -7,6 +7,7 @@
 #include "console.h"
 #include "options.h"
 #include "program.h"
+#include "prompt_cache.h"
 #include "prompt.h"
 #include "report.h"
 
@@ -37,7 +38,8 @@ struct GenerateFlags {
   ChatFlags chat;
   bool json = false;
   bool echo = false;
-  int lookup = 0;
+  SpeculationFlags speculation;
+  std::string cache_file;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -73,7 +75,7 @@ nlohmann::ordered_json result_json(const GenerateFlags& flags, const llm::Model&
       {"usage", usage_json(result, prompt.size())},
       {"timings", timings_json(result.timings, load_seconds)}};
   if (request.n_logprobs > 0) object["logprobs"] = logprobs_json(result, model.tokenizer());
-  if (wants_chat(flags.chat)) add_answer_parts(object, model, flags.chat, result.text);
+  if (wants_chat(flags.chat)) add_answer_parts(object, model, flags.chat, prompt, result);
   return object;
 }
 
@@ -81,7 +83,7 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   const Console console = console_of(flags.console);
   llm::Request request = request_of(flags.sampling);
   request.constraint = constraint_of(flags.constraint);
-  request.lookup = flags.lookup;
+  set_speculation(flags.speculation, request);
   check_chat_flags(flags.chat);
   watch_interrupt();
 
@@ -90,13 +92,15 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   request.prompt = prompt_ids(app, flags, model, console);
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::EngineOptions options = engine_options(flags.run);
+  set_draft_model(flags.speculation, flags.model, console, options);
   llm::Engine engine(model, options);
+  PromptCache cache(flags.cache_file, engine, prompt, console);
   const double load_seconds = seconds_since(start);
   console.detail(fmt::format("seed {}; {} threads; context {}; {}", request.sampling.seed, engine.options().n_threads,
                              engine.options().n_context, format_bytes(engine.memory().total)));
 
   Output out;
-  AnswerStream answer(model, flags.chat, request.constraint.has_value());
+  AnswerStream answer(model, flags.chat, request);
   if (flags.echo && !flags.json && model.tokenizer() != nullptr) out.text(model.tokenizer()->decode(prompt));
   CallbackGuard guard;
   request.on_token = [&](const llm::GeneratedToken& token) {
@@ -116,6 +120,7 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   if (!result || result->reason == llm::FinishReason::error) {
     throw llm::Error(llm::ErrorCode::internal, result ? result->error : "the engine stopped without a result");
   }
+  cache.save();
   if (flags.json) {
     out.line(dump(result_json(flags, model, request, prompt, *result, load_seconds)));
   } else {
@@ -141,9 +146,10 @@ void add_generate(CLI::App& app, Program& program) {
   app.add_flag("--json", flags->json, "Print one JSON object: text, ids, prompt_ids, finish reason, timings")
       ->group("Output");
   app.add_flag("--echo", flags->echo, "Print the prompt before the answer")->group("Output");
-  app.add_option("--lookup", flags->lookup,
-                 "Guess up to N tokens from earlier text and check them at once; same text, faster on copying tasks")
-      ->check(CLI::Range(0, 64))
+  add_speculation_flags(app, flags->speculation);
+  app.add_option("--cache-prompt", flags->cache_file,
+                 "Keep the state after the prompt in this file, and begin from it when it fits; same text")
+      ->type_name("FILE")
       ->group("Run");
   app.set_config("--config", "", "Read options from a file: lines of name=value")->group("Run")->type_name("FILE");
   app.footer(examples);
