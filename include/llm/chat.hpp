@@ -53,7 +53,8 @@ class LLM_API ChatTemplate {
   /// template's own message (raise_exception).
   std::string render(std::string_view messages_json, const ChatRenderOptions& options) const;
   std::vector<ChatSegment> render_segments(std::string_view messages_json, const ChatRenderOptions& options) const;
-  /// Language test and `llmgen render`: the template with just these variables.
+  /// Language test and `llmgen render`: the template with just these variables. As in transformers lists and dicts may
+  /// not be changed in place, which the other functions allow.
   std::string render_variables(std::string_view variables_json, std::string_view now) const;
 
   /// Whether the text rendered for an answer ends inside an open reasoning section, e.g. "<think>\n".

@@ -65,7 +65,7 @@ Value Interpreter::evaluate_call(const Expression& node, const Value* caller) {
   const Expression& callee = *node.operands[0];
   if (callee.kind == ExpressionKind::attribute && caller == nullptr) {
     const Value self = evaluate(*callee.operands[0]);
-    if (const Method method = find_method(self, callee.text)) {
+    if (const Method method = method_of(self, callee.text)) {
       const Call arguments = evaluate_arguments(node.arguments.get());
       place_ = callee.place;
       return method(*this, self, arguments);

@@ -116,10 +116,7 @@ Value attribute_filter(Interpreter& in, const Value& input, const Call& call) {
   call.check("attr", {"name"});
   const std::string name = in.text_of(call.need(0, "name"))->bytes();
   if (input.is_undefined()) fail_undefined(input);
-  constexpr std::string_view changing[] = {"append", "extend", "insert", "pop",     "remove",    "reverse",
-                                           "sort",   "clear",  "update", "popitem", "setdefault"};
-  const bool forbidden = (input.is(Kind::list) || input.is(Kind::dict)) &&
-                         std::find(std::begin(changing), std::end(changing), name) != std::end(changing);
+  const bool forbidden = (input.is(Kind::list) || input.is(Kind::dict)) && changes_containers(name);
   if (forbidden)
     return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe", name, type_name(input)));
   if (input.is(Kind::dict) && find_method(input, name) == nullptr) {

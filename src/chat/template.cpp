@@ -147,6 +147,7 @@ std::vector<ChatSegment> ChatTemplate::render_segments(std::string_view messages
 
 std::string ChatTemplate::render_variables(std::string_view variables_json, std::string_view now) const {
   Interpreter interpreter(impl_->parsed, parse_time(std::string(now)));
+  interpreter.forbid_changes();
   if (!variables_json.empty()) {
     define_object(interpreter, chat::from_json(interpreter.heap(), variables_json, "variables"), "variables");
   }

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <variant>
 
 #include "chat_prompt.h"
 #include "console.h"
@@ -39,6 +40,54 @@ constexpr const char* help_text = R"(/help            this list
 /exit            leave (Ctrl-D does the same)
 A line that ends in \ goes on in the next one; """ begins and ends a text of several lines.
 Ctrl-C stops an answer.)";
+
+// Sampling options that /params shows and sets.
+struct Parameter {
+  const char* name;
+  std::variant<float llm::SamplingOptions::*, int llm::SamplingOptions::*> member;
+};
+constexpr Parameter parameters[] = {
+    {"temp", &llm::SamplingOptions::temperature},
+    {"top_k", &llm::SamplingOptions::top_k},
+    {"top_p", &llm::SamplingOptions::top_p},
+    {"min_p", &llm::SamplingOptions::min_p},
+    {"typical_p", &llm::SamplingOptions::typical_p},
+    {"top_n_sigma", &llm::SamplingOptions::top_n_sigma},
+    {"repeat_penalty", &llm::SamplingOptions::repeat_penalty},
+    {"presence_penalty", &llm::SamplingOptions::presence_penalty},
+    {"frequency_penalty", &llm::SamplingOptions::frequency_penalty},
+    {"xtc_probability", &llm::SamplingOptions::xtc_probability},
+    {"dry_multiplier", &llm::SamplingOptions::dry_multiplier},
+    {"mirostat", &llm::SamplingOptions::mirostat},
+};
+
+bool set_sampling(llm::SamplingOptions& options, const std::string& name, double value) {
+  for (const Parameter& parameter : parameters) {
+    if (name != parameter.name) continue;
+    std::visit([&](auto member) { options.*member = static_cast<std::decay_t<decltype(options.*member)>>(value); },
+               parameter.member);
+    return true;
+  }
+  return false;
+}
+
+std::string sampling_names() {
+  std::string names;
+  for (const Parameter& parameter : parameters) names += (names.empty() ? "" : ", ") + std::string(parameter.name);
+  return names;
+}
+
+std::string sampling_values(const llm::SamplingOptions& options) {
+  std::string text;
+  for (const Parameter& parameter : parameters) {
+    std::visit(
+        [&](auto member) {
+          text += fmt::format("{}{}={}", text.empty() ? "" : " ", parameter.name, options.*member);
+        },
+        parameter.member);
+  }
+  return text;
+}
 
 class Chat {
  public:
@@ -258,30 +307,18 @@ class Chat {
       const double number = std::strtod(value.c_str(), &end);
       if (value.empty() || *end != '\0')
         throw llm::Error(llm::ErrorCode::usage, "expected a name and a number, e.g. /params temp=0.2");
-      if (name == "temp") {
-        changed.temperature = static_cast<float>(number);
-      } else if (name == "top_k") {
-        changed.top_k = static_cast<int>(number);
-      } else if (name == "top_p") {
-        changed.top_p = static_cast<float>(number);
-      } else if (name == "min_p") {
-        changed.min_p = static_cast<float>(number);
-      } else if (name == "repeat_penalty") {
-        changed.repeat_penalty = static_cast<float>(number);
+      if (name == "n") {
+        request_.max_tokens = static_cast<int>(number);
       } else if (name == "seed") {
         changed.seed = static_cast<std::uint64_t>(number);
-      } else if (name == "n") {
-        request_.max_tokens = static_cast<int>(number);
-      } else {
-        throw llm::Error(llm::ErrorCode::usage,
-                         fmt::format("{} is none of temp, top_k, top_p, min_p, repeat_penalty, seed, n", name));
+      } else if (!set_sampling(changed, name, number)) {
+        throw llm::Error(llm::ErrorCode::usage, fmt::format("{} is none of {}, seed, n", name, sampling_names()));
       }
       changed.validate();
       request_.sampling = changed;
     }
-    const llm::SamplingOptions& s = request_.sampling;
-    console_.note(fmt::format("temp={} top_k={} top_p={} min_p={} repeat_penalty={} seed={} n={}", s.temperature,
-                              s.top_k, s.top_p, s.min_p, s.repeat_penalty, s.seed, request_.max_tokens));
+    console_.note(fmt::format("{} seed={} n={}", sampling_values(request_.sampling), request_.sampling.seed,
+                              request_.max_tokens));
   }
 
   void stats() {

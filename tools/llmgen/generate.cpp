@@ -84,6 +84,7 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   llm::Request request = request_of(flags.sampling);
   request.constraint = constraint_of(flags.constraint);
   set_speculation(flags.speculation, request);
+  if (request.n_logprobs > 0 && !flags.json) console.warning("--logprobs is shown with --json only");
   check_chat_flags(flags.chat);
   watch_interrupt();
 

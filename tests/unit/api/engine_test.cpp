@@ -239,7 +239,9 @@ TEST(Engine, DraftModelNeverChangesTheAnswer) {
       EXPECT_EQ(found.text, expected.text) << name;
       EXPECT_GT(found.timings.n_guessed, 0) << name;
       // The model itself is never wrong.
-      if (std::string(name) == "llama-gqa") EXPECT_EQ(found.timings.n_guessed_right, found.timings.n_guessed);
+      if (std::string(name) == "llama-gqa") {
+        EXPECT_EQ(found.timings.n_guessed_right, found.timings.n_guessed);
+      }
     }
   }
 }
