@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "chat/big_integer.h"
 #include "chat/interpreter.h"
 
 namespace llm::chat {
@@ -157,6 +158,7 @@ Value Interpreter::negate(const Value& value, bool minus) {
   if (!value.is_integral()) {
     fail(fmt::format("bad operand type for unary {}: '{}'", minus ? '-' : '+', type_name(value)));
   }
+  if (value.is_big()) return minus ? BigInteger(value).negated().value().from(value.foreign()) : value;
   return Value(minus ? -value.integer() : value.integer()).from(value.foreign());
 }
 

@@ -119,7 +119,7 @@ void append_repr(TextBuilder& out, Budget& budget, const Value& value, int depth
     case Kind::boolean:
       return out.append(value.boolean() ? "True" : "False", value.foreign());
     case Kind::integer:
-      return out.append(format_integer(value.integer()), value.foreign());
+      return out.append(format_integer(value), value.foreign());
     case Kind::real:
       return out.append(format_real(value.real()), value.foreign());
     case Kind::string:
