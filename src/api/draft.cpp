@@ -54,8 +54,7 @@ void Draft::guess(std::span<const TokenId> ids, std::int64_t n, std::vector<Toke
   for (std::int64_t i = 0; i < n; ++i) {
     const std::span<const float> logits = session_->logits();
     logits_.assign(logits.begin(), logits.end());
-    const TokenId token =
-        sampler_.sample(logits_, history, sequence_key_, static_cast<std::int64_t>(history.size()));
+    const TokenId token = sampler_.sample(logits_, history, sequence_key_, static_cast<std::int64_t>(history.size()));
     if (token >= n_vocab_ || draft_->tokens->is_end_of_generation(token)) return;
     out.push_back(token);
     history.push_back(token);

@@ -16,7 +16,8 @@ void check_same_vocabulary(const Model& model, const Model& draft);
 // checks it, so that the two agree as often as their distributions do.
 class Draft final : public Guesser {
  public:
-  // The session keeps the draft's state between requests; it must outlive this. n_vocab: ids that the checking model has.
+  // The session keeps the draft's state between requests; it must outlive this. n_vocab: ids that the checking model
+  // has.
   Draft(Session& session, const Model& draft, const SamplingOptions& sampling, std::uint64_t sequence_key,
         std::int64_t n_context, std::int32_t n_vocab, int most);
 

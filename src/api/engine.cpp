@@ -30,7 +30,8 @@ std::unique_ptr<Session> draft_session(const Model& model, const EngineOptions& 
   if (!options.draft) return nullptr;
   api::check_same_vocabulary(model, *options.draft);
   if (options.max_sequences != 1) {
-    throw Error(ErrorCode::usage, fmt::format("draft model: {} sequences in one step, expected 1", options.max_sequences));
+    throw Error(ErrorCode::usage,
+                fmt::format("draft model: {} sequences in one step, expected 1", options.max_sequences));
   }
   EngineOptions own;
   own.n_threads = options.n_threads;
@@ -106,8 +107,8 @@ std::unique_ptr<api::GenerateJob> Engine::Impl::make_job(Request request, std::f
     }
   }
   std::vector<std::unique_ptr<api::Guesser>> guessing = guessers(request);
-  return std::make_unique<api::GenerateJob>(model_impl(), std::move(request), run.engine.n_context,
-                                            std::move(guessing), std::move(start), std::move(done));
+  return std::make_unique<api::GenerateJob>(model_impl(), std::move(request), run.engine.n_context, std::move(guessing),
+                                            std::move(start), std::move(done));
 }
 
 Engine::Ticket Engine::Impl::queue(std::unique_ptr<api::Job> job) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "api/job.h"
 #include "api/guesser.h"
+#include "api/job.h"
 #include "api/model_impl.h"
 #include "sampling/constraint_state.h"
 #include "sampling/sampler.h"

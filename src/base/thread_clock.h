@@ -7,7 +7,8 @@
 
 namespace llm {
 
-// Processor time of this thread: limits on work count it, so that a busy machine refuses nothing that an idle one takes.
+// Processor time of this thread: limits on work count it, so that a busy machine refuses nothing that an idle one
+// takes.
 inline std::chrono::nanoseconds thread_time() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);

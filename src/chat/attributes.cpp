@@ -151,7 +151,7 @@ Value Interpreter::object_attribute(const Value& value, std::string_view name, b
 }
 
 bool changes_containers(std::string_view name) {
-  static constexpr std::string_view names[] = {"append", "clear", "extend",     "insert", "pop",   "popitem",
+  static constexpr std::string_view names[] = {"append", "clear",   "extend",     "insert", "pop",   "popitem",
                                                "remove", "reverse", "setdefault", "sort",   "update"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }

@@ -16,7 +16,8 @@ constexpr std::size_t most_digits = 4300;
 
 void trim(Limbs& limbs) {
   while (!limbs.empty() && limbs.back() == 0) limbs.pop_back();
-  if (limbs.size() > most_digits / limb_digits + 1) fail(fmt::format("an integer has more than {} digits", most_digits));
+  if (limbs.size() > most_digits / limb_digits + 1)
+    fail(fmt::format("an integer has more than {} digits", most_digits));
 }
 
 int compare_limbs(const Limbs& a, const Limbs& b) {

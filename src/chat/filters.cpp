@@ -83,7 +83,8 @@ Value round(Interpreter&, const Value& input, const Call& call) {
   const Value method = call.get(1, "method", Value::literal("common"));
   const std::string name = method.is_string() ? method.bytes() : "";
   if (name == "common") {
-    if (input.is_integral() && precision >= 0) return input.is_big() ? input : Value(input.integer()).from(input.foreign());
+    if (input.is_integral() && precision >= 0)
+      return input.is_big() ? input : Value(input.integer()).from(input.foreign());
     if (input.is_integral()) return rounded_integer(input, precision).from(input.foreign());
     const double value = rounded(input.real(), precision);
     return Value(value).from(input.foreign());

@@ -301,8 +301,8 @@ class PercentArguments {
     return *value;
   }
   void check() const {
-    const bool all = arguments_.is(Kind::tuple) ? used_ == arguments_.list().items.size()
-                                                : used_ > 0 || may_be_mapping();
+    const bool all =
+        arguments_.is(Kind::tuple) ? used_ == arguments_.list().items.size() : used_ > 0 || may_be_mapping();
     if (!all) fail("not all arguments converted during string formatting");
   }
 

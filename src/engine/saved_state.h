@@ -18,8 +18,8 @@ namespace llm::engine {
 //   identity              u64 length, bytes: a text that says what the state depends on (model, types, version)
 //   ids                   u64 count, i32 each
 //   block_tokens          u64
-//   groups                u64 count, each: u64 kind, u64 window, u64 unit_bytes, u64 n_blocks, one byte a block (1: there)
-//   data                  group after group, the blocks that are there: unit_bytes * block_tokens, or one record
+//   groups                u64 count, each: u64 kind, u64 window, u64 unit_bytes, u64 n_blocks, one byte a block (1:
+//   there) data                  group after group, the blocks that are there: unit_bytes * block_tokens, or one record
 //
 // Nothing in a file is believed: lengths are compared with the bytes that are left, everything with the checksum, and
 // identity and groups with those of the reader.

@@ -96,8 +96,8 @@ class PeftConfig {
       refuse(path_, fmt::format("peft_type: found {}, expected \"LORA\"", quote(type->dump())));
     }
     if (const auto bias = json_.find("bias"); bias != json_.end() && !bias->is_null() && *bias != "none") {
-      refuse(path_, fmt::format("bias: found {}, expected \"none\" (trained biases are not supported)",
-                                quote(bias->dump())));
+      refuse(path_,
+             fmt::format("bias: found {}, expected \"none\" (trained biases are not supported)", quote(bias->dump())));
     }
     static constexpr const char* unsupported[] = {"use_dora",          "modules_to_save",   "lora_bias",
                                                   "use_qalora",        "target_parameters", "trainable_token_indices",
@@ -105,8 +105,8 @@ class PeftConfig {
     for (const char* key : unsupported) {
       const auto found = json_.find(key);
       if (found == json_.end() || found->is_null() || *found == false || found->empty()) continue;
-      refuse(path_, fmt::format("{}: found {}, which is not supported; expected it to be off", key,
-                                quote(found->dump())));
+      refuse(path_,
+             fmt::format("{}: found {}, which is not supported; expected it to be off", key, quote(found->dump())));
     }
     // These change the weights of the model beneath before training.
     if (const auto init = json_.find("init_lora_weights"); init != json_.end() && init->is_string()) {
@@ -119,7 +119,8 @@ class PeftConfig {
         }
       }
     }
-    if (number("r") < 1 || number("r") > 1 << 20) refuse(path_, fmt::format("r: found {}, expected 1 or more", number("r")));
+    if (number("r") < 1 || number("r") > 1 << 20)
+      refuse(path_, fmt::format("r: found {}, expected 1 or more", number("r")));
     number("lora_alpha");
   }
 
@@ -168,9 +169,10 @@ class Pairs {
 
   void add(Role role, const TensorView& tensor) {
     if (tensor.n_dims > 2 || tensor.extent[2] != 1 || tensor.extent[3] != 1) {
-      refuse(path_, fmt::format("tensor {}: found {} dimensions, expected a matrix (adapters of stacked experts are not "
-                                "supported)",
-                                quote(tensor.name), tensor.n_dims));
+      refuse(path_,
+             fmt::format("tensor {}: found {} dimensions, expected a matrix (adapters of stacked experts are not "
+                         "supported)",
+                         quote(tensor.name), tensor.n_dims));
     }
     switch (tensor.type) {
       case TensorType::I8:
@@ -195,9 +197,9 @@ class Pairs {
         refuse(path_, fmt::format("{}: lora_{} is missing", quote(matrix), pair.a == nullptr ? "A" : "B"));
       }
       if (pair.a->extent[1] != pair.b->extent[0]) {
-        refuse(path_, fmt::format("{}: A has the shape [{}, {}] and B [{}, {}], expected [rank, n_in] and [n_out, rank]",
-                                  quote(matrix), pair.a->extent[1], pair.a->extent[0], pair.b->extent[1],
-                                  pair.b->extent[0]));
+        refuse(path_,
+               fmt::format("{}: A has the shape [{}, {}] and B [{}, {}], expected [rank, n_in] and [n_out, rank]",
+                           quote(matrix), pair.a->extent[1], pair.a->extent[0], pair.b->extent[1], pair.b->extent[0]));
       }
       parts.push_back({matrix, *pair.a, *pair.b, 1});
     }
@@ -263,13 +265,14 @@ void AdapterFile::read_folder() {
   const std::string weights_path = (folder / "adapter_model.safetensors").string();
   std::error_code ignored;
   if (!fs::exists(config_path, ignored)) {
-    throw Error(ErrorCode::io, fmt::format("{}: is a directory without adapter_config.json, expected a PEFT adapter",
-                                           path_));
+    throw Error(ErrorCode::io,
+                fmt::format("{}: is a directory without adapter_config.json, expected a PEFT adapter", path_));
   }
   const PeftConfig config(config_path);
   if (!fs::exists(weights_path, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
-    refuse(path_, "only PyTorch weights, which can hold programs and are never read; expected "
-                  "adapter_model.safetensors");
+    refuse(path_,
+           "only PyTorch weights, which can hold programs and are never read; expected "
+           "adapter_model.safetensors");
   }
   file_ = MappedFile(weights_path);
   SafetensorsPart part = parse_safetensors(file_.bytes(), weights_path);

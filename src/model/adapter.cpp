@@ -60,9 +60,10 @@ void Adapters::check(const Adapter& adapter, const formats::AdapterPart& part, c
   }
   const bool same_format = (adapter.file->kind() == formats::SourceKind::gguf) == gguf_;
   if (!same_format && !matrix.same_rows) {
-    refuse(adapter, fmt::format("{}: GGUF files and Hugging Face folders store this matrix in different orders, expected "
-                                "an adapter in the model's own format",
-                                part.matrix));
+    refuse(adapter,
+           fmt::format("{}: GGUF files and Hugging Face folders store this matrix in different orders, expected "
+                       "an adapter in the model's own format",
+                       part.matrix));
   }
 }
 

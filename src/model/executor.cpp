@@ -146,7 +146,8 @@ class Executor::Impl {
                                                 : plan.token_types,
                        &plan.on_hidden};
     team_.run([&](const Worker& worker) {
-      const ops::Context c{worker, k_, options_.exact, w_.low_rank_width > 0 ? arena_.at<float>(plan_.low_rank) : nullptr};
+      const ops::Context c{worker, k_, options_.exact,
+                           w_.low_rank_width > 0 ? arena_.at<float>(plan_.low_rank) : nullptr};
       StepView mine = step;
       for (std::size_t i = 0; i < w_.ropes.size(); ++i) fill_rope(c, i, step.plain, plan.slices);
       Workspace workspace(arena_.at(plan_.workspace), k_, options_.n_threads);

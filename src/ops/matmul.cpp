@@ -145,8 +145,8 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
     task.scratch = c.worker.scratch.data();
     float* temporary = reinterpret_cast<float*>(c.worker.scratch.data() +
                                                 align_bytes(c.k.matmul_scratch_bytes(weight.type, weight.n_in)));
-    const bool plain = !p.add && p.bias == nullptr && p.scale == 1 && p.activation == Activation::none &&
-                       weight.low_rank == nullptr;
+    const bool plain =
+        !p.add && p.bias == nullptr && p.scale == 1 && p.activation == Activation::none && weight.low_rank == nullptr;
     items.next_group((weight.n_out + step - 1) / step);
     for (std::int64_t item = 0; items.take(item);) {
       const std::int64_t begin = item * step;

@@ -47,7 +47,9 @@ struct WeightMatrix {
   }
   const std::byte* row(std::int64_t i) const { return data + i * row_bytes(); }
   // Output rows [begin, begin + count): one part of a fused matrix.
-  WeightMatrix rows(std::int64_t begin, std::int64_t count) const { return {row(begin), type, count, n_in, low_rank, low_rank_row + begin}; }
+  WeightMatrix rows(std::int64_t begin, std::int64_t count) const {
+    return {row(begin), type, count, n_in, low_rank, low_rank_row + begin};
+  }
 };
 
 // What every operation is given.

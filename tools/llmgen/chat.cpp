@@ -81,9 +81,7 @@ std::string sampling_values(const llm::SamplingOptions& options) {
   std::string text;
   for (const Parameter& parameter : parameters) {
     std::visit(
-        [&](auto member) {
-          text += fmt::format("{}{}={}", text.empty() ? "" : " ", parameter.name, options.*member);
-        },
+        [&](auto member) { text += fmt::format("{}{}={}", text.empty() ? "" : " ", parameter.name, options.*member); },
         parameter.member);
   }
   return text;

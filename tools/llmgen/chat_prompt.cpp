@@ -104,7 +104,8 @@ llm::ChatAnswer parse_answer(const llm::Model& model, const llm::ChatTemplate& c
   // What was cut off for a stop string is cut off here too.
   const std::string plain = tokenizer.decode(result.ids);
   const std::size_t n_shown = std::min(result.text.size(), plain.size());
-  if (plain.compare(0, n_shown, result.text) == 0) text.resize(text.size() - std::min(text.size(), plain.size() - n_shown));
+  if (plain.compare(0, n_shown, result.text) == 0)
+    text.resize(text.size() - std::min(text.size(), plain.size() - n_shown));
   llm::ChatAnswer answer = chat_template.parse_answer(text, opens_reasoning(model, chat_template, prompt));
   if (answer.reasoning.empty() && answer.tool_calls.empty() && answer.content == text) answer.content = result.text;
   return answer;

@@ -7,8 +7,8 @@
 #include "console.h"
 #include "options.h"
 #include "program.h"
-#include "prompt_cache.h"
 #include "prompt.h"
+#include "prompt_cache.h"
 #include "report.h"
 
 namespace llmgen {

@@ -90,9 +90,10 @@ void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
              throw CLI::ValidationError("--lookup", fmt::format("found '{}', expected 0 to 64", text));
            }
          },
-         fmt::format("Guess up to N tokens (alone: {}) from earlier text and check them at once; same text, faster where "
-                     "it repeats itself",
-                     default_lookup))
+         fmt::format(
+             "Guess up to N tokens (alone: {}) from earlier text and check them at once; same text, faster where "
+             "it repeats itself",
+             default_lookup))
       ->expected(0, 1)
       ->type_name("N")
       ->group("Speculation");

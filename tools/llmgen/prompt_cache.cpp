@@ -17,9 +17,10 @@ PromptCache::PromptCache(std::string path, llm::Engine& engine, std::vector<llm:
     console_.warning(fmt::format("--cache-prompt: {}; it is ignored{}", found.problem,
                                  found.may_replace ? " and written anew" : ""));
   } else if (n_same < found.ids.size()) {
-    console_.warning(fmt::format("--cache-prompt: {} holds another prompt, of which the first {} tokens are the same; "
-                                 "it is written anew",
-                                 path_, n_same));
+    console_.warning(
+        fmt::format("--cache-prompt: {} holds another prompt, of which the first {} tokens are the same; "
+                    "it is written anew",
+                    path_, n_same));
   }
   must_save_ = found.may_replace && (n_same < found.ids.size() || n_same < prompt_.size());
 }

@@ -69,8 +69,7 @@ class AttentionBlock final : public Block {
       bind_fused(b, build.n_embd, n_q, n_k, n_v);
     } else {
       bind_queries(b, p, build.n_embd, n_q);
-      k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias, 1 / a.input_scale,
-                    {a.n_head_kv, a.gguf_interleaves});
+      k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias, 1 / a.input_scale, {a.n_head_kv, a.gguf_interleaves});
       v_ = b.linear(p + "v", n_v, build.n_embd, a.qkv_bias, 1 / a.input_scale);
     }
     o_ = b.linear(p + "output", build.n_embd, n_out, a.output_bias);

@@ -16,7 +16,7 @@ namespace llm::sampling {
 // What compiling one constraint may cost.
 class Budget {
  public:
-  static constexpr std::uint64_t max_work = 40'000'000;  // elementary steps
+  static constexpr std::uint64_t max_work = 40'000'000;      // elementary steps
   static constexpr std::chrono::milliseconds max_time{800};  // of the processor
 
   // Throws Error(usage) naming the limit. `what` says what is being compiled.

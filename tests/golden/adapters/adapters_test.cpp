@@ -6,10 +6,12 @@
 #include <fstream>
 #include <llm/error.hpp>
 #include <memory>
+#include <random>
 
 #include "formats/adapter_file.h"
 #include "golden_entry.inc"
 #include "model_runner.inc"
+#include "temporary_folder.h"
 
 // Adapters of tests/data/lora against what PEFT computes, through each form of model and adapter that is there.
 
@@ -31,7 +33,8 @@ struct Case {
 };
 
 void PrintTo(const Case& c, std::ostream* out) {
-  *out << c.name << (c.model_gguf ? ", GGUF model" : ", folder") << (c.adapter_gguf ? ", GGUF adapter" : ", PEFT folder");
+  *out << c.name << (c.model_gguf ? ", GGUF model" : ", folder")
+       << (c.adapter_gguf ? ", GGUF adapter" : ", PEFT folder");
 }
 
 std::string folder_of(const std::string& name) {
@@ -60,8 +63,8 @@ std::vector<Case> cases() {
 std::unique_ptr<Model> load(const Case& c, float scale = 1) {
   std::vector<Adapter> adapters;
   adapters.push_back({AdapterFile::open(folder_of(c.name) + (c.adapter_gguf ? "/adapter.gguf" : "")), scale});
-  return Model::load(
-      WeightsFile::open(LLM_TEST_DATA "/golden/" + c.model + (c.model_gguf ? "/model.gguf" : "")), std::move(adapters));
+  return Model::load(WeightsFile::open(LLM_TEST_DATA "/golden/" + c.model + (c.model_gguf ? "/model.gguf" : "")),
+                     std::move(adapters));
 }
 
 // Largest difference in units of the reference's standard deviation.
@@ -157,6 +160,58 @@ TEST(Adapters, RefusesOneOfAnotherModelByName) {
             std::string::npos);
 }
 
+std::string bytes_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Bytes changed, removed or doubled, mostly in the first part, where headers are.
+std::string mutated(std::string bytes, std::mt19937_64& random) {
+  const int n_changes = 1 + static_cast<int>(random() % 4);
+  for (int i = 0; i < n_changes; ++i) {
+    const std::size_t range = random() % 4 == 0 ? bytes.size() : std::min<std::size_t>(bytes.size(), 3000);
+    const std::size_t at = random() % range;
+    switch (random() % 4) {
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        bytes.erase(at, 1 + random() % 8);
+        break;
+      case 2:
+        bytes.insert(at, bytes.substr(at, 1 + random() % 8));
+        break;
+      default:
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+    }
+  }
+  return bytes;
+}
+
+TEST(Adapters, DamagedOnesAreRefusedOrRun) {
+  constexpr std::uint64_t seed = 20260714;
+  SCOPED_TRACE(seed);
+  std::mt19937_64 random(seed);
+  const llm::test::TemporaryFolder folder;
+  const std::string gguf = bytes_of(folder_of("llama-all") + "/adapter.gguf");
+  const std::string weights = bytes_of(folder_of("llama-all") + "/adapter_model.safetensors");
+  const std::string config = bytes_of(folder_of("llama-all") + "/adapter_config.json");
+  int n_refused = 0;
+  for (int i = 0; i < 600; ++i) {
+    std::string path = folder.path();
+    if (i % 3 == 0) {
+      path = folder.write("adapter.gguf", mutated(gguf, random));
+    } else {
+      folder.write("adapter_model.safetensors", i % 3 == 1 ? mutated(weights, random) : weights);
+      folder.write("adapter_config.json", i % 3 == 2 ? mutated(config, random) : config);
+    }
+    const std::string message = message_of("llama-gqa", path);
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    n_refused += message.empty() ? 0 : 1;
+  }
+  EXPECT_GT(n_refused, 200);
+}
+
 // What adapter_config.json says about methods that add something else.
 class PeftConfigTest : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 
@@ -172,12 +227,13 @@ TEST_P(PeftConfigTest, IsRefusedByName) {
   fs::remove_all(folder);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, PeftConfigTest,
-    testing::Values(std::pair{"use_dora", "true"}, std::pair{"bias", "\"all\""},
-                    std::pair{"modules_to_save", "[\"lm_head\"]"}, std::pair{"peft_type", "\"IA3\""},
-                    std::pair{"r", "8"}, std::pair{"init_lora_weights", "\"pissa\""},
-                    std::pair{"rank_pattern", "{\".*q_proj\": 2}"}, std::pair{"lora_alpha", "\"x\""},
-                    std::pair{"trainable_token_indices", "[1]"}));
+INSTANTIATE_TEST_SUITE_P(All, PeftConfigTest,
+                         testing::Values(std::pair{"use_dora", "true"}, std::pair{"bias", "\"all\""},
+                                         std::pair{"modules_to_save", "[\"lm_head\"]"},
+                                         std::pair{"peft_type", "\"IA3\""}, std::pair{"r", "8"},
+                                         std::pair{"init_lora_weights", "\"pissa\""},
+                                         std::pair{"rank_pattern", "{\".*q_proj\": 2}"},
+                                         std::pair{"lora_alpha", "\"x\""},
+                                         std::pair{"trainable_token_indices", "[1]"}));
 
 }  // namespace

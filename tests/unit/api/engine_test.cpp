@@ -296,7 +296,8 @@ TEST_P(SavedState, GivesTheSameBitsAsThePrompt) {
   EXPECT_EQ(logprobs_of(found), logprobs_of(expected));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, SavedState, testing::Values("llama-gqa", "gemma2", "jamba", "mamba2", "deepseek_v2-lite"));
+INSTANTIATE_TEST_SUITE_P(Kinds, SavedState,
+                         testing::Values("llama-gqa", "gemma2", "jamba", "mamba2", "deepseek_v2-lite"));
 
 TEST(StateFile, OfAnotherModelOrTypeIsRefused) {
   const llm::test::TemporaryFolder folder;
