@@ -14,11 +14,11 @@ using kernels::MatmulTask;
 // Weight rows of one piece of work: enough pieces for the workers to even out, multiples of the kernels' tiles.
 std::int64_t item_rows(std::int64_t total_rows, int n_workers) {
   const std::int64_t even = total_rows / (std::int64_t{8} * n_workers) / 16 * 16;
-  return std::clamp<std::int64_t>(even, 16, max_item_rows);
+  return std::clamp<std::int64_t>(even, 16, max_product_rows);
 }
 
 std::size_t product_floats_bytes(std::int64_t n_rows) {
-  return static_cast<std::size_t>(std::min(n_rows, max_scratch_tokens) * max_item_rows) * sizeof(float);
+  return static_cast<std::size_t>(std::min(n_rows, max_scratch_tokens) * max_product_rows) * sizeof(float);
 }
 
 const std::byte* packed_for(const Context& c, const PackedRows& in, const WeightMatrix& weight, ActFormat& format) {
@@ -195,7 +195,7 @@ void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& pr
   const std::size_t kernel_bytes = std::max(align_bytes(c.k.matmul_scratch_bytes(gate.type, gate.n_in)),
                                             align_bytes(c.k.matmul_scratch_bytes(up.type, up.n_in)));
   float* gate_part = reinterpret_cast<float*>(c.worker.scratch.data() + kernel_bytes);
-  float* up_part = gate_part + std::min(in.n_rows, max_scratch_tokens) * max_item_rows;
+  float* up_part = gate_part + std::min(in.n_rows, max_scratch_tokens) * max_product_rows;
   const auto half = [&](const WeightMatrix& weight, const float* bias, std::int64_t begin, std::int64_t end,
                         std::int64_t t, std::int64_t n_tokens, float* part) {
     MatmulTask task;

@@ -15,7 +15,7 @@ constexpr std::size_t align_bytes(std::size_t bytes) {
 }
 
 // Weight rows of one piece of work in a product, at most.
-constexpr std::int64_t max_item_rows = 128;
+constexpr std::int64_t max_product_rows = 128;
 // Rows of activations at a time where products pass through scratch.
 constexpr std::int64_t max_scratch_tokens = 256;
 
