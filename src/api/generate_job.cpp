@@ -242,6 +242,7 @@ engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::ve
     } else {
       next.outputs_from = static_cast<std::int64_t>(ids.size()) - 1;
     }
+    if (next.n_guesses != 0) guesser_ = nullptr;  // what the next step checks is forced, not guessed
     if (!ended_ && !guessers_.empty() && next.n_guesses == 0) add_guesses(outputs.n_rows - 1, n_right, ids, next);
     return next;
   } catch (...) {

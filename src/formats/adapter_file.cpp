@@ -85,9 +85,7 @@ class PeftConfig {
   }
 
   // What the configuration says the rank of a module is.
-  std::int64_t rank_of(const std::string& module) const {
-    return static_cast<std::int64_t>(number_of("rank_pattern", module).value_or(number("r")));
-  }
+  double rank_of(const std::string& module) const { return number_of("rank_pattern", module).value_or(number("r")); }
 
  private:
   void check() const {
@@ -196,7 +194,7 @@ class Pairs {
       if (pair.a == nullptr || pair.b == nullptr) {
         refuse(path_, fmt::format("{}: lora_{} is missing", quote(matrix), pair.a == nullptr ? "A" : "B"));
       }
-      if (pair.a->extent[1] != pair.b->extent[0]) {
+      if (pair.a->extent[1] != pair.b->extent[0] || pair.a->extent[1] < 1) {
         refuse(path_,
                fmt::format("{}: A has the shape [{}, {}] and B [{}, {}], expected [rank, n_in] and [n_out, rank]",
                            quote(matrix), pair.a->extent[1], pair.a->extent[0], pair.b->extent[1], pair.b->extent[0]));
@@ -288,7 +286,7 @@ void AdapterFile::read_folder() {
   parts_ = pairs.parts();
   for (AdapterPart& p : parts_) {
     p.a.name = p.b.name = p.matrix;
-    if (p.rank() != config.rank_of(p.matrix)) {
+    if (static_cast<double>(p.rank()) != config.rank_of(p.matrix)) {
       refuse(path_, fmt::format("{}: rank {}, expected {} as adapter_config.json says", quote(p.matrix), p.rank(),
                                 config.rank_of(p.matrix)));
     }
