@@ -94,7 +94,9 @@ Value numbers(std::string_view op, const Value& a, const Value& b) {
   } else {
     result = x - floor_divide(x, y) * y;
   }
-  return too_large ? big_numbers(op, a, b) : Value(result);
+  // The lowest number has no opposite, so it counts as too large.
+  constexpr Integer lowest = -static_cast<Integer>(~UnsignedInteger{0} >> 1) - 1;
+  return too_large || result == lowest ? big_numbers(op, a, b) : Value(result);
 }
 
 Value repeated(Heap& heap, const Value& sequence, const Value& count) {
