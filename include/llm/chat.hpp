@@ -53,13 +53,15 @@ class LLM_API ChatTemplate {
   /// template's own message (raise_exception).
   std::string render(std::string_view messages_json, const ChatRenderOptions& options) const;
   std::vector<ChatSegment> render_segments(std::string_view messages_json, const ChatRenderOptions& options) const;
-  /// Language test and `llmgen render`: the template with just these variables.
+  /// Language test and `llmgen render`: the template with just these variables. As in transformers lists and dicts may
+  /// not be changed in place, which the other functions allow.
   std::string render_variables(std::string_view variables_json, std::string_view now) const;
 
   /// Whether the text rendered for an answer ends inside an open reasoning section, e.g. "<think>\n".
   bool opens_reasoning(std::string_view prompt_text) const;
-  /// Splits an answer of a model with this template into reasoning, content and tool calls.
-  ChatAnswer parse_answer(std::string_view text) const;
+  /// Splits an answer of a model with this template into reasoning, content and tool calls. The text must show control
+  /// tokens, since some formats are made of them. in_reasoning: the prompt ended inside an open section.
+  ChatAnswer parse_answer(std::string_view text, bool in_reasoning = false) const;
 
  private:
   struct Impl;

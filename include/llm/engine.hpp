@@ -25,6 +25,7 @@ struct EngineOptions {
   int chunk = 0;                ///< prompt tokens of one step; 0: chosen
   std::uint64_t kv_memory = 0;  ///< bytes for keys, values and recurrent state; 0: what the options above need
   bool share_prefixes = true;
+  std::optional<Model> draft = {};  ///< a smaller model with the same vocabulary that guesses (Request::draft)
   bool profile = false;  ///< keep account of where the time of steps goes
 };
 
@@ -71,6 +72,7 @@ struct Request {
   bool special = false;  ///< show control tokens in the text
   int n_logprobs = 0;
   int lookup = 0;  ///< n-gram speculation: guess up to so many tokens; never changes the text
+  int draft = 0;   ///< guess up to so many tokens with EngineOptions::draft; never changes the text
   std::optional<Constraint> constraint = {};
   /// Called on the thread that drives the engine; false ends the request with `cancelled`.
   std::function<bool(const GeneratedToken&)> on_token = {};
@@ -79,6 +81,7 @@ struct Request {
 struct Timings {
   double prompt_seconds = 0, generate_seconds = 0;
   std::int64_t n_prompt = 0, n_cached = 0, n_generated = 0;
+  std::int64_t n_guessed = 0, n_guessed_right = 0;  ///< tokens of lookup and draft
 };
 
 struct Result {
@@ -119,6 +122,13 @@ struct EngineCounters {
   std::uint64_t n_preempted = 0;  ///< times that a sequence gave its state up because memory was short
 };
 
+/// What Engine::load_state found.
+struct StateFile {
+  std::vector<TokenId> ids = {};  ///< tokens whose state was taken over; requests that begin with them start there
+  std::string problem = {};       ///< why nothing was; empty too if there is no such file
+  bool may_replace = true;        ///< false: the file is something else than a saved state
+};
+
 /// Many sequences over one model: every step runs prompt chunks and single tokens of all of them in one forward pass.
 /// submit() and cancel() may be called from any thread; step() by one thread at a time.
 class LLM_API Engine {
@@ -147,6 +157,13 @@ class LLM_API Engine {
   ScoreResult score(const std::vector<TokenId>& prompt, const std::vector<TokenId>& completion);
   /// Embedding of ids; Error(usage) for a pooling that the model does not allow.
   EmbedResult embed(const std::vector<TokenId>& ids, const EmbedOptions& options = {});
+
+  /// Writes the state after a prompt that was run before, and gives how many of its tokens it covers (0: nothing was
+  /// written). The file holds keys and values for this model, KV type, instruction set and version. Throws Error(io).
+  std::int64_t save_state(const std::string& path, const std::vector<TokenId>& prompt);
+  /// Takes a saved state over; call it before any request. Whatever is wrong with the file ends in `problem`. Results
+  /// are the same bits with and without.
+  StateFile load_state(const std::string& path);
 
   const EngineOptions& options() const;  ///< with every 0 replaced by what was chosen
   MemoryPlan memory() const;

@@ -27,6 +27,8 @@ class LLM_API Session {
   std::vector<float> eval_all(std::span<const TokenId> ids);
 
   const std::vector<TokenId>& ids() const;
+  std::int64_t n_context() const;  ///< most tokens it can have
+  MemoryPlan memory() const;
   /// Forgets all but the first n ids.
   void truncate(std::size_t n);
   /// Chooses a token from logits(); does not append it.

@@ -1,22 +1,46 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <llm/engine.hpp>
 #include <optional>
 
 #include "api/available_memory.h"
+#include "api/draft.h"
 #include "api/engine_impl.h"
+#include "api/lookup.h"
 #include "api/read_jobs.h"
+#include "api/state_identity.h"
+#include "engine/saved_state.h"
 
 namespace llm {
 inline namespace v1 {
 
 namespace {
 
-api::RunOptions resolve_here(const Model::Impl& model, const EngineOptions& options) {
-  api::RunOptions run = api::resolve(*model.model, options, api::available_memory() + model.held_bytes);
+api::RunOptions resolve_here(const Model::Impl& model, const EngineOptions& options, std::uint64_t taken) {
+  const std::uint64_t available = api::available_memory() + model.held_bytes;
+  api::RunOptions run = api::resolve(*model.model, options, available - std::min(available, taken));
   api::require_memory(run.memory, model.info.name);
   return run;
+}
+
+// A session for the draft model, which keeps to the context it was trained for.
+std::unique_ptr<Session> draft_session(const Model& model, const EngineOptions& options) {
+  if (!options.draft) return nullptr;
+  api::check_same_vocabulary(model, *options.draft);
+  if (options.max_sequences != 1) {
+    throw Error(ErrorCode::usage,
+                fmt::format("draft model: {} sequences in one step, expected 1", options.max_sequences));
+  }
+  EngineOptions own;
+  own.n_threads = options.n_threads;
+  own.n_context = options.n_context;
+  if (const std::int64_t trained = options.draft->info().n_context_train; trained > 0) {
+    own.n_context = own.n_context == 0 ? trained : std::min(own.n_context, trained);
+  }
+  own.kv_type = options.kv_type;
+  return std::make_unique<Session>(*options.draft, own);
 }
 
 }  // namespace
@@ -38,7 +62,26 @@ std::string_view to_string(FinishReason reason) {
 }
 
 Engine::Impl::Impl(const Model& m, const EngineOptions& options)
-    : model(m), run(resolve_here(*m.impl(), options)), runner(*m.impl()->model, run.executor), core(runner, run.core) {}
+    : model(m),
+      draft(draft_session(m, options)),
+      run(resolve_here(*m.impl(), options, draft ? draft->memory().total : 0)),
+      runner(*m.impl()->model, run.executor),
+      core(runner, run.core) {}
+
+std::vector<std::unique_ptr<api::Guesser>> Engine::Impl::guessers(const Request& request) {
+  std::vector<std::unique_ptr<api::Guesser>> guessers;
+  if (request.draft > 0 && !draft) {
+    throw Error(ErrorCode::usage, "draft: the engine has no draft model, expected EngineOptions::draft");
+  }
+  if (!can_rewind()) return guessers;
+  if (request.lookup > 0) guessers.push_back(std::make_unique<api::Lookup>(request.lookup));
+  if (request.draft > 0) {
+    guessers.push_back(std::make_unique<api::Draft>(*draft, *run.engine.draft, request.sampling, request.sequence_key,
+                                                    draft->n_context(), model_impl().model->spec().n_vocab,
+                                                    request.draft));
+  }
+  return guessers;
+}
 
 bool Engine::Impl::can_rewind() const {
   return std::none_of(run.core.groups.begin(), run.core.groups.end(),
@@ -63,7 +106,8 @@ std::unique_ptr<api::GenerateJob> Engine::Impl::make_job(Request request, std::f
       if (constraints.size() > n_kept) constraints.pop_back();
     }
   }
-  return std::make_unique<api::GenerateJob>(model_impl(), std::move(request), run.engine.n_context, can_rewind(),
+  std::vector<std::unique_ptr<api::Guesser>> guessing = guessers(request);
+  return std::make_unique<api::GenerateJob>(model_impl(), std::move(request), run.engine.n_context, std::move(guessing),
                                             std::move(start), std::move(done));
 }
 
@@ -181,6 +225,23 @@ EmbedResult Engine::embed(const std::vector<TokenId>& ids, const EmbedOptions& o
   submit_embed(ids, options, [&](EmbedResult r) { result = std::move(r); });
   while (!result) step();
   return std::move(*result);
+}
+
+std::int64_t Engine::save_state(const std::string& path, const std::vector<TokenId>& prompt) {
+  return impl_->core.save(path, api::state_identity(impl_->model_impl(), impl_->run), prompt);
+}
+
+StateFile Engine::load_state(const std::string& path) {
+  StateFile result;
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return result;
+  try {
+    result.may_replace = engine::is_saved_state(path);
+    result.ids = impl_->core.load(path, api::state_identity(impl_->model_impl(), impl_->run));
+  } catch (const Error& error) {
+    result.problem = error.message();
+  }
+  return result;
 }
 
 const EngineOptions& Engine::options() const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <llm/engine.hpp>
+#include <llm/session.hpp>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -45,8 +46,10 @@ struct Engine::Impl {
   std::unique_ptr<api::GenerateJob> make_job(Request request, std::function<void(Result)> done);
   // Whether a sequence may go back by a few positions.
   bool can_rewind() const;
+  std::vector<std::unique_ptr<api::Guesser>> guessers(const Request& request);
 
   Model model;
+  std::unique_ptr<Session> draft;  // of EngineOptions::draft
   api::RunOptions run;
   api::ModelRunner runner;
   engine::EngineCore core;

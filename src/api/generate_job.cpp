@@ -30,7 +30,8 @@ void check_ids(const std::vector<TokenId>& ids, std::int64_t n_vocab, const char
 
 }  // namespace
 
-GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context, bool can_guess,
+GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context,
+                         std::vector<std::unique_ptr<Guesser>> guessers,
                          std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done)
     : model_(&model),
       request_(std::move(request)),
@@ -38,6 +39,7 @@ GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t
       done_(std::move(done)),
       sampler_(request_.sampling, *model.tokens),
       stops_(request_.stop),
+      guessers_(std::move(guessers)),
       constraint_(std::move(constraint)) {
   const model::ModelSpec& spec = model.model->spec();
   if (!spec.head.exists || spec.kind == model::ModelKind::encoder) {
@@ -52,9 +54,9 @@ GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t
   if (request_.max_tokens < -1) {
     throw Error(ErrorCode::usage, fmt::format("max tokens: found {}, expected -1 or more", request_.max_tokens));
   }
-  if (request_.n_logprobs < 0 || request_.lookup < 0) {
-    throw Error(ErrorCode::usage, fmt::format("log-probabilities {}, lookup {}: expected 0 or more",
-                                              request_.n_logprobs, request_.lookup));
+  if (request_.n_logprobs < 0 || request_.lookup < 0 || request_.draft < 0) {
+    throw Error(ErrorCode::usage, fmt::format("log-probabilities {}, lookup {}, draft {}: expected 0 or more",
+                                              request_.n_logprobs, request_.lookup, request_.draft));
   }
   if (has_source && request_.decoder_prompt.empty()) {
     if (spec.decoder_start_token < 0) {
@@ -71,7 +73,6 @@ GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t
                 fmt::format("prompt: {} tokens, expected fewer than {} (the context)", n_prompt, n_context_));
   }
   if (model.tokenizer) decoder_.emplace(*model.tokenizer, request_.special);
-  if (request_.lookup > 0 && can_guess) lookup_.emplace(request_.lookup);
   result_.timings.n_prompt = n_prompt;
   start_ = Clock::now();
 }
@@ -266,7 +267,8 @@ engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::ve
     } else {
       next.outputs_from = static_cast<std::int64_t>(ids.size()) - 1;
     }
-    if (!ended_ && lookup_ && next.n_guesses == 0) add_guesses(outputs.n_rows - 1, n_right, ids, next);
+    if (next.n_guesses != 0) guesser_ = nullptr;  // what the next step checks is forced, not guessed
+    if (!ended_ && !guessers_.empty() && next.n_guesses == 0) add_guesses(outputs.n_rows - 1, n_right, ids, next);
     return next;
   } catch (...) {
     fail(std::current_exception());
@@ -277,14 +279,24 @@ engine::Advance GenerateJob::advance(const engine::StepOutputs& outputs, std::ve
 
 void GenerateJob::add_guesses(std::int64_t n_guessed, std::int64_t n_right, std::vector<TokenId>& ids,
                               engine::Advance& next) {
-  lookup_->learn(n_guessed, std::min(n_right, n_guessed));
-  lookup_->extend(ids);
+  if (guesser_ != nullptr) {
+    n_right = std::min(n_right, n_guessed);
+    guesser_->learn(n_guessed, n_right);
+    result_.timings.n_guessed += n_guessed;
+    result_.timings.n_guessed_right += n_right;
+  }
   guesses_.clear();
   std::int64_t most = n_context_ - static_cast<std::int64_t>(ids.size()) - 1;
   if (request_.max_tokens >= 0) {
     most = std::min(most, request_.max_tokens - static_cast<std::int64_t>(result_.ids.size()) - 1);
   }
-  lookup_->guess(ids, most, guesses_);
+  guesser_ = nullptr;
+  for (const std::unique_ptr<Guesser>& guesser : guessers_) {
+    guesser->guess(ids, most, guesses_);
+    if (guesses_.empty()) continue;
+    guesser_ = guesser.get();
+    break;
+  }
   ids.insert(ids.end(), guesses_.begin(), guesses_.end());
   next.n_guesses = static_cast<std::int64_t>(guesses_.size());
 }

@@ -3,12 +3,13 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "api/guesser.h"
 #include "api/job.h"
-#include "api/lookup.h"
 #include "api/model_impl.h"
 #include "sampling/constraint_state.h"
 #include "sampling/sampler.h"
@@ -19,10 +20,11 @@ namespace llm::api {
 // The sampling loop of one request: logits to tokens to text, until something ends it.
 class GenerateJob : public Job {
  public:
-  // Throws Error(usage | context) for what cannot be run. `can_guess`: guesses may be taken back. `constraint`: the
-  // start of request.constraint.
-  GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context, bool can_guess,
-              std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done);
+  // Throws Error(usage | context) for what cannot be run. `guessers`: asked in this order; none if guesses cannot be
+  // taken back. `constraint`: the start of request.constraint.
+  GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context,
+              std::vector<std::unique_ptr<Guesser>> guessers, std::optional<sampling::ConstraintState> constraint,
+              std::function<void(Result)> done);
 
   engine::SequenceOptions sequence() override;
   void cancel() override;
@@ -61,7 +63,8 @@ class GenerateJob : public Job {
   sampling::Sampler sampler_;
   sampling::StopStrings stops_;
   std::optional<IncrementalDecoder> decoder_;
-  std::optional<Lookup> lookup_;
+  std::vector<std::unique_ptr<Guesser>> guessers_;
+  Guesser* guesser_ = nullptr;  // whose guesses are being checked
   std::optional<sampling::ConstraintState> constraint_;
   std::vector<TokenId> forced_;  // what the constraint leaves no choice about; its state is after them
   std::size_t n_forced_used_ = 0;

@@ -25,8 +25,9 @@ void Lookup::extend(std::span<const TokenId> ids) {
   }
 }
 
-void Lookup::guess(std::span<const TokenId> ids, std::int64_t n, std::vector<TokenId>& out) const {
-  n = std::min(n, n_next_);
+void Lookup::guess(std::span<const TokenId> ids, std::int64_t n, std::vector<TokenId>& out) {
+  extend(ids);
+  n = std::min(n, length_.next());
   for (int s = 0; s < n_sizes && n > 0; ++s) {
     if (ids.size() < sizes[s]) continue;
     const std::span<const TokenId> run = ids.last(sizes[s]);
@@ -39,11 +40,6 @@ void Lookup::guess(std::span<const TokenId> ids, std::int64_t n, std::vector<Tok
                ids.begin() + static_cast<std::ptrdiff_t>(begin + count));
     return;
   }
-}
-
-void Lookup::learn(std::int64_t n_guessed, std::int64_t n_right) {
-  if (n_guessed == 0) return;
-  n_next_ = n_right == n_guessed ? std::min(most_, n_next_ * 2) : std::clamp<std::int64_t>(n_right + 1, 1, most_);
 }
 
 }  // namespace llm::api

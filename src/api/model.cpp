@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <llm/model.hpp>
 
 #include "api/available_memory.h"
@@ -32,6 +33,17 @@ std::unique_ptr<sampling::TokenTable> token_table(const std::optional<Tokenizer>
       ends);
 }
 
+std::vector<model::Adapter> open_adapters(const std::vector<LoraAdapter>& wanted) {
+  std::vector<model::Adapter> adapters;
+  for (const LoraAdapter& lora : wanted) {
+    if (!std::isfinite(lora.scale)) {
+      throw Error(ErrorCode::usage, fmt::format("{}: scale {}, expected a finite number", lora.path, lora.scale));
+    }
+    adapters.push_back({formats::AdapterFile::open(lora.path), lora.scale});
+  }
+  return adapters;
+}
+
 }  // namespace
 
 Model::Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -45,9 +57,7 @@ Model Model::load(const std::string& path, const LoadOptions& options) {
                                                "available",
                                                path, file->file_bytes() / 1'000'000, available / 1'000'000));
   }
-  if (!options.lora.empty()) {
-    throw Error(ErrorCode::usage, fmt::format("{}: adapters are not supported", options.lora.front().path));
-  }
+  std::vector<model::Adapter> adapters = open_adapters(options.lora);
   const auto report = [&](float fraction) {
     if (options.progress && !options.progress(fraction)) {
       throw Error(ErrorCode::cancelled, fmt::format("{}: loading was cancelled", path));
@@ -59,13 +69,13 @@ Model Model::load(const std::string& path, const LoadOptions& options) {
   // Names and shapes are checked before gigabytes are read.
   const bool reads = !options.mmap || options.mlock || options.progress;
   if (reads) {
-    model::Model::describe(*file);
+    model::Model::describe(*file, adapters);
     file->load([&](std::uint64_t done, std::uint64_t total) {
       if (!options.progress) return true;
       return options.progress(0.95f * static_cast<float>(done) / static_cast<float>(std::max<std::uint64_t>(total, 1)));
     });
   }
-  impl->model = model::Model::load(std::move(file));
+  impl->model = model::Model::load(std::move(file), std::move(adapters));
   impl->held_bytes = impl->model->converted_bytes() + (options.mmap ? 0 : impl->model->file().file_bytes());
   report(0.97f);
   impl->tokenizer = api::open_tokenizer(impl->model->file());

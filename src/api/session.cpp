@@ -126,6 +126,14 @@ const std::vector<TokenId>& Session::ids() const {
   return impl_->core().ids(impl_->id);
 }
 
+std::int64_t Session::n_context() const {
+  return impl_->engine.options().n_context;
+}
+
+MemoryPlan Session::memory() const {
+  return impl_->engine.memory();
+}
+
 void Session::truncate(std::size_t n) {
   if (n >= ids().size()) return;
   impl_->logits.clear();

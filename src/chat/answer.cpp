@@ -89,10 +89,18 @@ bool AnswerFormat::opens_reasoning(std::string_view prompt) const {
   return false;
 }
 
-ChatAnswer AnswerFormat::parse(std::string_view text) const {
+ChatAnswer AnswerFormat::parse(std::string_view text, bool in_reasoning) const {
   if (source_.find("<|channel|>") != std::string::npos && text.find("<|message|>") != npos) return parse_channels(text);
   ChatAnswer answer;
   answer.content = text;
+  const bool ends = std::any_of(std::begin(sections), std::end(sections), [&](const Section& section) {
+    return source_.find(section.close) != std::string::npos && text.find(section.close) != npos;
+  });
+  if (in_reasoning && !ends) {
+    answer.reasoning = trimmed(text);
+    answer.content.clear();
+    return answer;
+  }
   for (const auto& [open, close] : sections) {
     if (source_.find(close) == std::string::npos && source_.find(open) == std::string::npos) continue;
     const std::size_t begin = text.find(open), end = text.find(close);

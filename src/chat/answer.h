@@ -13,7 +13,7 @@ class AnswerFormat {
  public:
   explicit AnswerFormat(std::string_view template_source);
   bool opens_reasoning(std::string_view prompt) const;
-  ChatAnswer parse(std::string_view text) const;
+  ChatAnswer parse(std::string_view text, bool in_reasoning = false) const;
 
  private:
   std::string source_;

@@ -3,18 +3,14 @@
 
 #include <fmt/format.h>
 
+#include "chat/big_integer.h"
 #include "chat/interpreter.h"
 
 namespace llm::chat {
 
 namespace {
 
-[[noreturn]] void overflow() {
-  fail("an integer is larger than 127 bits");
-}
-
 Integer floor_divide(Integer a, Integer b) {
-  if (b == -1 && a == -a && a != 0) overflow();
   const Integer quotient = a / b;
   return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
 }
@@ -35,25 +31,40 @@ double floor_divide(double a, double b) {
   return quotient - floored > 0.5 ? floored + 1 : floored;
 }
 
-Integer integer_power(Integer base, Integer exponent) {
-  Integer result = 1;
-  if (base == 0 || base == 1) return exponent == 0 ? Integer{1} : base;
-  if (base == -1) return exponent % 2 == 0 ? Integer{1} : Integer{-1};
-  if (exponent > 127) overflow();
-  for (; exponent > 0; --exponent) {
-    if (__builtin_mul_overflow(result, base, &result)) overflow();
-  }
-  return result;
+Value integer_power(const Value& a, const Value& b) {
+  const Integer base = a.integer(), exponent = b.integer();
+  if (base == 0 || base == 1) return Value(exponent == 0 ? Integer{1} : base);
+  if (base == -1) return Value(exponent % 2 == 0 ? Integer{1} : Integer{-1});
+  constexpr Integer most = 15'000;  // 2 to the power of it has more digits than integers may have
+  if (exponent > most) fail("an integer has more than 4300 digits");
+  return BigInteger(a).power(static_cast<std::uint64_t>(exponent)).value();
 }
 
 Value power(const Value& a, const Value& b) {
-  if (a.is_integral() && b.is_integral() && b.integer() >= 0) return Value(integer_power(a.integer(), b.integer()));
+  if (a.is_integral() && b.is_integral() && b.integer() >= 0) return integer_power(a, b);
   const double x = a.real(), y = b.real();
   if (x == 0 && y < 0) fail("0.0 cannot be raised to a negative power");
   if (x < 0 && y != std::floor(y)) fail("a negative number cannot be raised to a fractional power");
   const double result = std::pow(x, y);
   if (std::isinf(result) && std::isfinite(x) && std::isfinite(y)) fail("result too large");
   return Value(result);
+}
+
+Value big_numbers(std::string_view op, const Value& a, const Value& b) {
+  const BigInteger x(a), y(b);
+  if (op == "+") return (x + y).value();
+  if (op == "-") return (x - y).value();
+  if (op == "*") return (x * y).value();
+  const BigInteger::Division division = x.divided_by(y);
+  return (op == "//" ? division.quotient : division.remainder).value();
+}
+
+// Steps that an operation on integers of many digits counts for.
+std::size_t cost_of(std::string_view op, const Value& a, const Value& b) {
+  const auto limbs = [](const Value& v) { return v.is_big() ? v.big_digits().size() / 9 + 1 : std::size_t{4}; };
+  if (op == "**" && a.is_integral() && b.is_integral()) return b.integer() > 64 ? 4'000 : 1;
+  if (!a.is_big() && !b.is_big()) return 0;
+  return limbs(a) * limbs(b) * (op == "//" || op == "%" ? 2 : 1) / 16 + limbs(a) + limbs(b);
 }
 
 Value numbers(std::string_view op, const Value& a, const Value& b) {
@@ -70,7 +81,8 @@ Value numbers(std::string_view op, const Value& a, const Value& b) {
   }
   const Integer x = a.integer(), y = b.integer();
   Integer result = 0;
-  bool too_large = false;
+  bool too_large = a.is_big() || b.is_big();
+  if (too_large) return big_numbers(op, a, b);
   if (op == "+") {
     too_large = __builtin_add_overflow(x, y, &result);
   } else if (op == "-") {
@@ -82,8 +94,9 @@ Value numbers(std::string_view op, const Value& a, const Value& b) {
   } else {
     result = x - floor_divide(x, y) * y;
   }
-  if (too_large) overflow();
-  return Value(result);
+  // The lowest number has no opposite, so it counts as too large.
+  constexpr Integer lowest = -static_cast<Integer>(~UnsignedInteger{0} >> 1) - 1;
+  return too_large || result == lowest ? big_numbers(op, a, b) : Value(result);
 }
 
 Value repeated(Heap& heap, const Value& sequence, const Value& count) {
@@ -138,7 +151,10 @@ Value arithmetic(Heap& heap, std::string_view op, const Value& a, const Value& b
   if (a.is_undefined()) fail_undefined(a);
   if (op == "%" && a.is_string()) return format_percent(heap, a, b);
   if (b.is_undefined()) fail_undefined(b);
-  if (a.is_number() && b.is_number()) return numbers(op, a, b).from(a.foreign() || b.foreign());
+  if (a.is_number() && b.is_number()) {
+    heap.budget().step(cost_of(op, a, b));
+    return numbers(op, a, b).from(a.foreign() || b.foreign());
+  }
   if (op == "+" && a.kind() == b.kind() && (a.is_string() || a.is_sequence())) return joined(heap, a, b);
   if (op == "*") {
     if (b.is_integral() && (a.is_string() || a.is_sequence())) return repeated(heap, a, b);
@@ -189,14 +205,17 @@ Value slice_value(Heap& heap, const Value& value, const Value& start, const Valu
     }
     return Value(out.finish(), value.markup());
   }
+  if (is_range) {
+    const auto& range = *static_cast<const Range*>(value.object());
+    return heap.object<Range>(range.start + first * range.step, range.start + last * range.step, range.step * stride);
+  }
   Values items;
   for (std::int64_t i = first; stride > 0 ? i < last : i > last; i += stride) {
     budget.step(items.size() % 8 == 0 ? 1 : 0);
-    items.push_back(is_range ? static_cast<const Range*>(value.object())->at(i)
-                             : value.list().items[static_cast<std::size_t>(i)]);
+    items.push_back(value.list().items[static_cast<std::size_t>(i)]);
   }
   if (value.is(Kind::tuple)) return heap.tuple(std::move(items), value.list().foreign);
-  return heap.list(std::move(items), !is_range && value.list().foreign);
+  return heap.list(std::move(items), value.list().foreign);
 }
 
 }  // namespace llm::chat

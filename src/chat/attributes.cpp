@@ -150,9 +150,20 @@ Value Interpreter::object_attribute(const Value& value, std::string_view name, b
   return {};
 }
 
+bool changes_containers(std::string_view name) {
+  static constexpr std::string_view names[] = {"append", "clear",   "extend",     "insert", "pop",   "popitem",
+                                               "remove", "reverse", "setdefault", "sort",   "update"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+Method Interpreter::method_of(const Value& self, std::string_view name) const {
+  const bool container = self.is(Kind::list) || self.is(Kind::dict);
+  return container && !may_change_ && changes_containers(name) ? nullptr : find_method(self, name);
+}
+
 Value Interpreter::attribute(const Value& value, std::string_view name) {
   if (value.is_undefined()) fail_undefined(value);
-  if (const Method method = find_method(value, name)) {
+  if (const Method method = method_of(value, name)) {
     return function(std::string(name), [method, value](Interpreter& self, const Call& arguments) {
       return method(self, value, arguments);
     });

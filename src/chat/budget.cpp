@@ -1,18 +1,17 @@
 #include "chat/budget.h"
 
-#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "base/thread_clock.h"
 
 namespace llm::chat {
 
 namespace {
 
 std::int64_t thread_nanoseconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  return thread_time().count();
 }
 
 }  // namespace

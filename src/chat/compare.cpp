@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "chat/big_integer.h"
 #include "chat/text_search.h"
 #include "chat/value.h"
 
@@ -14,7 +15,7 @@ bool equal_at(Budget& budget, const Value& a, const Value& b, int depth) {
   if (depth > nesting_limit) fail("values nest too deep to be compared");
   if (a.is_number() && b.is_number()) {
     if (a.is(Kind::real) || b.is(Kind::real)) return a.real() == b.real();
-    return a.integer() == b.integer();
+    return a.integer() == b.integer() && a.is_big() == b.is_big() && (!a.is_big() || a.big_digits() == b.big_digits());
   }
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
@@ -64,6 +65,7 @@ int compare_at(Budget& budget, const Value& a, const Value& b, std::string_view 
       if (x != x || y != y) return 2;  // not a number: no order holds
       return x < y ? -1 : x > y ? 1 : 0;
     }
+    if (a.is_big() || b.is_big()) return compare(BigInteger(a), BigInteger(b));
     return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
   }
   if (a.is_string() && b.is_string()) {

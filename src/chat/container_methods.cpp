@@ -12,6 +12,7 @@ namespace {
 // dict
 
 Value dict_get(Interpreter&, const Value& self, const Call& call) {
+  if (!call.named.empty()) fail("dict.get() takes no keyword arguments");
   call.check("get", {"key", "default"});
   const Value& key = call.need(0, "key");
   if (key.is(Kind::list) || key.is(Kind::dict)) fail(fmt::format("unhashable type: '{}'", type_name(key)));

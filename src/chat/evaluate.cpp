@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "chat/big_integer.h"
 #include "chat/interpreter.h"
 
 namespace llm::chat {
@@ -65,7 +66,7 @@ Value Interpreter::evaluate_call(const Expression& node, const Value* caller) {
   const Expression& callee = *node.operands[0];
   if (callee.kind == ExpressionKind::attribute && caller == nullptr) {
     const Value self = evaluate(*callee.operands[0]);
-    if (const Method method = find_method(self, callee.text)) {
+    if (const Method method = method_of(self, callee.text)) {
       const Call arguments = evaluate_arguments(node.arguments.get());
       place_ = callee.place;
       return method(*this, self, arguments);
@@ -157,6 +158,7 @@ Value Interpreter::negate(const Value& value, bool minus) {
   if (!value.is_integral()) {
     fail(fmt::format("bad operand type for unary {}: '{}'", minus ? '-' : '+', type_name(value)));
   }
+  if (value.is_big()) return minus ? BigInteger(value).negated().value().from(value.foreign()) : value;
   return Value(minus ? -value.integer() : value.integer()).from(value.foreign());
 }
 

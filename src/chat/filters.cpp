@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "chat/big_integer.h"
 #include "chat/interpreter.h"
 
 namespace llm::chat {
@@ -16,6 +17,7 @@ Value absolute(Interpreter&, const Value& input, const Call& call) {
   if (input.is_undefined()) fail_undefined(input);
   if (input.is(Kind::real)) return Value(std::abs(input.real())).from(input.foreign());
   if (!input.is_integral()) fail(fmt::format("bad operand type for abs(): '{}'", type_name(input)));
+  if (input.is_big()) return Value::big(input.big_digits().substr(input.integer() < 0 ? 1 : 0)).from(input.foreign());
   return Value(input.integer() < 0 ? -input.integer() : input.integer()).from(input.foreign());
 }
 
@@ -23,19 +25,20 @@ Value to_integer(Interpreter&, const Value& input, const Call& call) {
   call.check("int", {"default", "base"});
   if (input.is_undefined()) fail_undefined(input);
   const bool foreign = input.is_string() ? input.text()->any_foreign() : input.foreign();
+  if (input.is_big()) return input;
   if (input.is_integral()) return Value(input.integer()).from(foreign);
   double real = std::nan("");
   if (input.is_string()) {
     const std::int64_t base = to_index(call.get(1, "base", Value(Integer{10})), "int");
-    Integer value = 0;
+    Value value;
     if (base >= 0 && parse_integer(input.bytes(), static_cast<unsigned>(std::min<std::int64_t>(base, 99)), value)) {
-      return Value(value).from(foreign);
+      return std::move(value).from(foreign);
     }
     parse_real(input.bytes(), real);
   } else if (input.is(Kind::real)) {
     real = input.real();
   }
-  if (std::isfinite(real) && std::abs(real) < 1e38) return Value(static_cast<Integer>(real)).from(foreign);
+  if (std::isfinite(real)) return BigInteger::from_real(real).value().from(foreign);
   return call.get(0, "default", Value(Integer{0}));
 }
 
@@ -61,6 +64,17 @@ double rounded(double value, std::int64_t precision) {
   return std::nearbyint(value / scale) * scale;
 }
 
+// An integer to the nearest multiple of a power of ten, ties to the even one.
+Value rounded_integer(const Value& value, std::int64_t precision) {
+  if (precision < -4000) return Value(Integer{0});
+  const BigInteger unit = BigInteger(Integer{10}).power(static_cast<std::uint64_t>(-precision));
+  const BigInteger::Division division = BigInteger(value).divided_by(unit);
+  const int half = compare(division.remainder + division.remainder, unit);
+  const bool odd = !division.quotient.divided_by(BigInteger(Integer{2})).remainder.is_zero();
+  const BigInteger up(Integer{half > 0 || (half == 0 && odd) ? 1 : 0});
+  return ((division.quotient + up) * unit).value();
+}
+
 Value round(Interpreter&, const Value& input, const Call& call) {
   call.check("round", {"precision", "method"});
   if (input.is_undefined()) fail_undefined(input);
@@ -69,9 +83,10 @@ Value round(Interpreter&, const Value& input, const Call& call) {
   const Value method = call.get(1, "method", Value::literal("common"));
   const std::string name = method.is_string() ? method.bytes() : "";
   if (name == "common") {
-    if (input.is_integral() && precision >= 0) return Value(input.integer()).from(input.foreign());
+    if (input.is_integral() && precision >= 0)
+      return input.is_big() ? input : Value(input.integer()).from(input.foreign());
+    if (input.is_integral()) return rounded_integer(input, precision).from(input.foreign());
     const double value = rounded(input.real(), precision);
-    if (input.is_integral()) return Value(static_cast<Integer>(value)).from(input.foreign());
     return Value(value).from(input.foreign());
   }
   if (name != "ceil" && name != "floor") fail("method must be common, ceil or floor");
@@ -83,6 +98,10 @@ Value round(Interpreter&, const Value& input, const Call& call) {
 
 Value file_size(Interpreter& in, const Value& input, const Call& call) {
   call.check("filesizeformat", {"binary"});
+  double parsed = 0;
+  if (!input.is_number() && !(input.is_string() && parse_real(input.bytes(), parsed))) {
+    fail(fmt::format("filesizeformat: expected a number, found '{}'", type_name(input)));
+  }
   const Value number = to_real(in, input, Call());
   const double bytes = number.real();
   const bool binary = truth(call.get(0, "binary", Value(false)));
@@ -112,10 +131,7 @@ Value attribute_filter(Interpreter& in, const Value& input, const Call& call) {
   call.check("attr", {"name"});
   const std::string name = in.text_of(call.need(0, "name"))->bytes();
   if (input.is_undefined()) fail_undefined(input);
-  constexpr std::string_view changing[] = {"append", "extend", "insert", "pop",     "remove",    "reverse",
-                                           "sort",   "clear",  "update", "popitem", "setdefault"};
-  const bool forbidden = (input.is(Kind::list) || input.is(Kind::dict)) &&
-                         std::find(std::begin(changing), std::end(changing), name) != std::end(changing);
+  const bool forbidden = (input.is(Kind::list) || input.is(Kind::dict)) && changes_containers(name);
   if (forbidden)
     return Value::undefined(fmt::format("access to attribute '{}' of '{}' object is unsafe", name, type_name(input)));
   if (input.is(Kind::dict) && find_method(input, name) == nullptr) {

@@ -132,8 +132,8 @@ std::string sign_of(bool negative, const Spec& spec) {
   return spec.sign == '-' ? "" : std::string(1, spec.sign);
 }
 
-void append_integer(TextBuilder& out, Budget& budget, Integer value, const Spec& spec, bool foreign) {
-  (void)budget;
+void append_integer(TextBuilder& out, const Value& number, const Spec& spec, bool foreign) {
+  const Integer value = number.integer();
   const bool negative = value < 0;
   std::string prefix = sign_of(negative, spec);
   if (spec.precision >= 0) fail("precision not allowed in integer format specifier");
@@ -145,7 +145,8 @@ void append_integer(TextBuilder& out, Budget& budget, Integer value, const Spec&
     return pad(out, spec, "", Text(character, foreign), foreign, '<');
   }
   const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
-  std::string digits = format_integer(value, base);
+  if (number.is_big() && base != 10) fail("an integer of more than 127 bits is written in base 10 only");
+  std::string digits = base == 10 ? format_integer(number) : format_integer(value, base);
   if (negative) digits.erase(0, 1);
   if (type == 'X')
     std::transform(digits.begin(), digits.end(), digits.begin(),
@@ -173,7 +174,7 @@ void append_formatted(TextBuilder& out, Budget& budget, const Value& value, cons
   if (value.is(Kind::integer) || (value.is(Kind::boolean) && as_integer)) {
     if (spec.type != 0 && !as_integer)
       fail(fmt::format("unknown format code '{}' for object of type 'int'", spec.type));
-    return append_integer(out, budget, value.integer(), spec, value.foreign());
+    return append_integer(out, value, spec, value.foreign());
   }
   if (!value.is_string() && !value.is(Kind::boolean)) {
     fail(fmt::format("unsupported format string passed to {}.__format__", type_name(value)));
@@ -300,33 +301,38 @@ class PercentArguments {
     return *value;
   }
   void check() const {
-    const bool all = arguments_.is(Kind::tuple) ? used_ == arguments_.list().items.size()
-                                                : used_ > 0 || arguments_.is(Kind::dict) || arguments_.is(Kind::list);
+    const bool all =
+        arguments_.is(Kind::tuple) ? used_ == arguments_.list().items.size() : used_ > 0 || may_be_mapping();
     if (!all) fail("not all arguments converted during string formatting");
   }
 
  private:
+  // What can be subscripted may hold more than the format asks for.
+  bool may_be_mapping() const {
+    const bool is_range = arguments_.is(Kind::object) && arguments_.object()->kind == ObjectKind::range;
+    return arguments_.is(Kind::dict) || arguments_.is(Kind::list) || arguments_.is_undefined() || is_range;
+  }
+
   const Value& arguments_;
   std::size_t used_ = 0;
 };
 
-void append_percent_number(TextBuilder& out, Budget& budget, const Value& value, Spec spec) {
+void append_percent_number(TextBuilder& out, const Value& value, Spec spec) {
   if (value.is_undefined()) fail_undefined(value);
   if (!value.is_number())
     fail(fmt::format("%{} format: a real number is required, not {}", spec.type, type_name(value)));
   if (std::string_view("eEfFgG").find(spec.type) != std::string_view::npos) {
     return append_real(out, value.real(), spec, value.foreign());
   }
-  Integer number = 0;
-  if (value.is_integral()) {
-    number = value.integer();
-  } else {
+  Value whole = value;
+  if (!value.is_integral()) {
     if (!(std::abs(value.real()) < 1e37)) fail("cannot convert the float to an integer");
     if (spec.type != 'd' && spec.type != 'i' && spec.type != 'u') {
       fail(fmt::format("%{} format: an integer is required, not float", spec.type));
     }
-    number = static_cast<Integer>(value.real());
+    whole = Value(static_cast<Integer>(value.real()));
   }
+  const Integer number = whole.integer();
   if (spec.precision >= 0) {  // least number of digits
     const std::string digits = format_integer(number < 0 ? -number : number, spec.type == 'x' || spec.type == 'X' ? 16
                                                                              : spec.type == 'o'                   ? 8
@@ -336,7 +342,7 @@ void append_percent_number(TextBuilder& out, Budget& budget, const Value& value,
     return pad(out, spec, sign_of(number < 0, spec), Text(body, value.foreign()), value.foreign(), '>');
   }
   if (spec.type == 'i' || spec.type == 'u') spec.type = 'd';
-  append_integer(out, budget, number, spec, value.foreign());
+  append_integer(out, whole, spec, value.foreign());
 }
 
 void append_percent(TextBuilder& out, Budget& budget, const Value& value, Spec spec) {
@@ -378,7 +384,7 @@ void append_percent(TextBuilder& out, Budget& budget, const Value& value, Spec s
     case 'F':
     case 'g':
     case 'G':
-      return append_percent_number(out, budget, value, spec);
+      return append_percent_number(out, value, spec);
     default:
       fail("unsupported format character in a % format");
   }

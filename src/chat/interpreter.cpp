@@ -214,6 +214,9 @@ void Interpreter::assign(const Target& target, const Value& value) {
   if (owner == nullptr || !owner->is(Kind::object) || owner->object()->kind != ObjectKind::name_space) {
     fail("cannot assign attribute on non-namespace object");
   }
+  if (target.attribute.starts_with('_')) {
+    fail(fmt::format("namespace attribute '{}' starts with an underscore", target.attribute));
+  }
   heap_.set(*static_cast<Namespace*>(owner->object())->attributes, target.attribute, value);
 }
 
@@ -277,7 +280,9 @@ void Interpreter::bind_parameters(const Statement& statement, const Call& argume
                             ? evaluate(*parameter.fallback)
                             : Value::undefined(fmt::format("parameter '{}' was not provided", parameter.text)));
   }
-  if (statement.uses_caller) set(caller_name_, Value::undefined("no caller defined"));
+  const bool names_caller = std::any_of(statement.parameters.begin(), statement.parameters.end(),
+                                        [](const Parameter& parameter) { return parameter.text == "caller"; });
+  if (statement.uses_caller && !names_caller) set(caller_name_, Value::undefined("no caller defined"));
   const Value rest = heap_.dict();
   for (std::size_t k = 0; k < arguments.named.size(); ++k) {
     if (used[k]) continue;

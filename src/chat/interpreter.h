@@ -55,6 +55,9 @@ struct Joiner : Object {
   bool used = false;
 };
 
+class Interpreter;
+using Method = Value (*)(Interpreter&, const Value& self, const Call& call);
+
 // Runs a template once.
 class Interpreter {
  public:
@@ -65,6 +68,8 @@ class Interpreter {
   const std::tm& now() const { return now_; }
 
   void define(std::string_view name, Value value);
+  // From now on methods that change lists and dicts cannot be reached, as in jinja2's immutable sandbox.
+  void forbid_changes() { may_change_ = false; }
   // Throws Error(usage) with line and column.
   TextPtr run();
 
@@ -121,6 +126,7 @@ class Interpreter {
   void set(NameId name, Value value);
   const Value* find(NameId name) const;
 
+  Method method_of(const Value& self, std::string_view name) const;
   Value object_attribute(const Value& value, std::string_view name, bool& found);
   Value loop_attribute(LoopObject& loop, const Value& value, std::string_view name, bool& found);
 
@@ -135,6 +141,7 @@ class Interpreter {
   TextBuilder* out_ = nullptr;
   Place place_;
   int depth_ = 0;
+  bool may_change_ = true;
   NameId loop_name_ = -1, caller_name_ = -1, varargs_name_ = -1, kwargs_name_ = -1;
 };
 
@@ -159,8 +166,9 @@ Value arithmetic(Heap& heap, std::string_view op, const Value& a, const Value& b
 Value slice_value(Heap& heap, const Value& value, const Value& start, const Value& stop, const Value& step);
 
 // methods: null if the type has none of that name.
-using Method = Value (*)(Interpreter&, const Value& self, const Call& call);
 Method find_method(const Value& self, std::string_view name);
+// Methods that change a list or dict in place.
+bool changes_containers(std::string_view name);
 Method find_string_method(std::string_view name);
 Method find_container_method(const Value& self, std::string_view name);
 

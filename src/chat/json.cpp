@@ -24,7 +24,7 @@ class JsonWriter {
       case Kind::boolean:
         return out_.append(value.boolean() ? "true" : "false", value.foreign());
       case Kind::integer:
-        return out_.append(format_integer(value.integer()), value.foreign());
+        return out_.append(format_integer(value), value.foreign());
       case Kind::real:
         return out_.append(real(value.real()), value.foreign());
       case Kind::string:
@@ -160,7 +160,7 @@ class ValueReader : public nlohmann::json_sax<nlohmann::json> {
   bool number_integer(number_integer_t value) override { return add(Value(Integer{value}).from(true)); }
   bool number_unsigned(number_unsigned_t value) override { return add(Value(Integer{value}).from(true)); }
   bool number_float(number_float_t value, const string_t& digits) override {
-    Integer integer = 0;
+    Value integer;
     if (digits.find_first_of(".eE") == std::string::npos && parse_integer(digits, 10, integer)) {
       return add(Value(integer).from(true));
     }

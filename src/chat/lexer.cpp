@@ -170,7 +170,7 @@ class Lexer {
       if (!text.empty()) push(TokenKind::data, std::move(text));
       return move_to(after_end(position + 2, end_sign, true));
     }
-    fail_at(place(tag), "missing end of raw directive");
+    if (text_begin < source_.size()) fail_at(place(tag), "missing end of raw directive");
   }
 
   void tag_body(bool is_variable) {

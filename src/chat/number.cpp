@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "chat/big_integer.h"
 #include "chat/unicode.h"
 #include "chat/value.h"
 
@@ -75,7 +76,34 @@ std::string format_real(double value) {
   return fixed;
 }
 
+std::string format_integer(const Value& value) {
+  return value.is_big() ? value.big_digits() : format_integer(value.integer());
+}
+
+Value Value::big(std::string_view digits) {
+  constexpr Integer most = static_cast<Integer>(~UnsignedInteger{0} >> 1);
+  Value value(digits.starts_with('-') ? -most : most);
+  value.text_ = std::make_shared<const Text>(std::string(digits), false);
+  return value;
+}
+
+double Value::real() const {
+  if (kind_ == Kind::real) return data_.real;
+  if (!is_big()) return static_cast<double>(integer());
+  double read = 0;
+  parse_real(big_digits(), read);
+  return read;
+}
+
 bool parse_integer(std::string_view text, unsigned base, Integer& value) {
+  Value parsed;
+  if (!parse_integer(text, base, parsed)) return false;
+  if (parsed.is_big()) fail("an integer is larger than 127 bits");
+  value = parsed.integer();
+  return true;
+}
+
+bool parse_integer(std::string_view text, unsigned base, Value& value) {
   text = strip_spaces(text);
   bool negative = false;
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
@@ -94,14 +122,26 @@ bool parse_integer(std::string_view text, unsigned base, Integer& value) {
   std::string digits;
   if (text.empty() || base < 2 || base > 36 || !without_underscores(text, digits)) return false;
   UnsignedInteger sum = 0;
+  bool too_large = false;
   const UnsignedInteger limit = (~UnsignedInteger{0}) >> 1;
   for (const char c : digits) {
     const int digit = digit_value(c);
     if (digit >= static_cast<int>(base)) return false;
-    if (sum > (limit - static_cast<unsigned>(digit)) / base) fail("an integer is larger than 127 bits");
-    sum = sum * base + static_cast<unsigned>(digit);
+    too_large = too_large || sum > (limit - static_cast<unsigned>(digit)) / base;
+    if (!too_large) sum = sum * base + static_cast<unsigned>(digit);
   }
-  value = negative ? -static_cast<Integer>(sum) : static_cast<Integer>(sum);
+  if (!too_large) {
+    value = Value(negative ? -static_cast<Integer>(sum) : static_cast<Integer>(sum));
+    return true;
+  }
+  BigInteger big(Integer{0});
+  const BigInteger by(Integer{base});
+  if (base == 10) {
+    big = BigInteger(std::string_view(digits));
+  } else {
+    for (const char c : digits) big = big * by + BigInteger(Integer{digit_value(c)});
+  }
+  value = (negative ? big.negated() : big).value();
   return true;
 }
 

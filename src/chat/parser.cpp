@@ -264,7 +264,7 @@ ExpressionPtr Parser::primary() {
       return string_constant();
     case TokenKind::integer: {
       auto node = make(ExpressionKind::constant, place);
-      Integer value = 0;
+      Value value;
       try {
         if (!parse_integer(token.text, 0, value)) unexpected();
       } catch (const Failure& failure) {

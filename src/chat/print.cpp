@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "chat/interpreter.h"
 #include "chat/unicode.h"
 #include "chat/value.h"
 
@@ -89,6 +90,17 @@ void append_object(TextBuilder& out, Budget& budget, const Value& value, int dep
       out.append("<Namespace ", false);
       append_dict(out, budget, *static_cast<const Namespace*>(value.object())->attributes, depth + 1);
       return out.append(">", false);
+    case ObjectKind::loop: {
+      const auto& loop = *static_cast<const LoopObject*>(value.object());
+      return out.append(fmt::format("<LoopContext {}/{}>", loop.index + 1, loop.items.size()), false);
+    }
+    case ObjectKind::function:
+      if (const auto& of = *static_cast<const Function*>(value.object()); of.macro != nullptr) {
+        out.append("<Macro ", false);
+        append_string_repr(out, Text(of.name, false), false);
+        return out.append(">", false);
+      }
+      [[fallthrough]];
     default:
       return out.append(fmt::format("<{} object>", type_name(value)), false);
   }
@@ -107,7 +119,7 @@ void append_repr(TextBuilder& out, Budget& budget, const Value& value, int depth
     case Kind::boolean:
       return out.append(value.boolean() ? "True" : "False", value.foreign());
     case Kind::integer:
-      return out.append(format_integer(value.integer()), value.foreign());
+      return out.append(format_integer(value), value.foreign());
     case Kind::real:
       return out.append(format_real(value.real()), value.foreign());
     case Kind::string:

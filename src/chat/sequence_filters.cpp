@@ -57,10 +57,12 @@ struct Keyed {
   Value key, value;
 };
 
-void sort_keyed(Interpreter& in, std::vector<Keyed>& items, bool reverse) {
+// equal_need_no_order: as Python compares lists of keys; else as it compares the keys.
+void sort_keyed(Interpreter& in, std::vector<Keyed>& items, bool reverse, bool equal_need_no_order = false) {
   in.budget().step(items.size());
   // Reversed, equal elements keep their order.
   std::stable_sort(items.begin(), items.end(), [&](const Keyed& a, const Keyed& b) {
+    if (equal_need_no_order && (&a == &b || equal(in.budget(), a.key, b.key))) return false;
     return reverse ? compare(in.budget(), b.key, a.key) == -1 : compare(in.budget(), a.key, b.key) == -1;
   });
 }
@@ -94,7 +96,7 @@ Value sort(Interpreter& in, const Value& input, const Call& call) {
       items.push_back({in.heap().list(std::move(keys)), value});
     }
   }
-  sort_keyed(in, items, truth(call.get(0, "reverse", Value(false))));
+  sort_keyed(in, items, truth(call.get(0, "reverse", Value(false))), true);
   return take_values(in, items);
 }
 
@@ -145,11 +147,16 @@ Value unique(Interpreter& in, const Value& input, const Call& call) {
   const bool case_sensitive = truth(call.get(0, "case_sensitive", Value(false)));
   const AttributePath path(in, call.get(1, "attribute"));
   const Value seen = in.heap().dict();
+  bool seen_undefined = false;
   Values kept;
   for (Value& value : iterate(in.heap(), input)) {
     Value key = sort_key(in, path(value), case_sensitive);
-    if (!key.is(Kind::list) && !key.is(Kind::dict) && seen.dict().find(key) != nullptr) continue;
-    in.heap().set(seen.dict(), std::move(key), Value(true));
+    if (key.is_undefined()) {
+      if (std::exchange(seen_undefined, true)) continue;  // all undefined values are one
+    } else {
+      if (!key.is(Kind::list) && !key.is(Kind::dict) && seen.dict().find(key) != nullptr) continue;
+      in.heap().set(seen.dict(), std::move(key), Value(true));
+    }
     kept.push_back(std::move(value));
   }
   return in.heap().iterator(std::move(kept));
@@ -285,7 +292,7 @@ Value slice_filter(Interpreter& in, const Value& input, const Call& call) {
   for (std::int64_t i = 0, begin = 0; i < slices; ++i) {
     const std::int64_t end = begin + size / slices + (i < size % slices ? 1 : 0);
     Values column(all.begin() + begin, all.begin() + end);
-    if (!fill.is_none() && i >= size % slices && size % slices != 0) column.push_back(fill);
+    if (!fill.is_none() && i >= size % slices) column.push_back(fill);
     columns.push_back(in.heap().list(std::move(column)));
     begin = end;
   }

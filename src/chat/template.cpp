@@ -147,6 +147,7 @@ std::vector<ChatSegment> ChatTemplate::render_segments(std::string_view messages
 
 std::string ChatTemplate::render_variables(std::string_view variables_json, std::string_view now) const {
   Interpreter interpreter(impl_->parsed, parse_time(std::string(now)));
+  interpreter.forbid_changes();
   if (!variables_json.empty()) {
     define_object(interpreter, chat::from_json(interpreter.heap(), variables_json, "variables"), "variables");
   }
@@ -157,8 +158,8 @@ bool ChatTemplate::opens_reasoning(std::string_view prompt_text) const {
   return impl_->answers.opens_reasoning(prompt_text);
 }
 
-ChatAnswer ChatTemplate::parse_answer(std::string_view text) const {
-  return impl_->answers.parse(text);
+ChatAnswer ChatTemplate::parse_answer(std::string_view text, bool in_reasoning) const {
+  return impl_->answers.parse(text, in_reasoning);
 }
 
 }  // namespace v1

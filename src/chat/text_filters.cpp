@@ -34,6 +34,13 @@ TextPtr escape_html(Budget& budget, const Text& text) {
 
 namespace {
 
+// Filters that Python writes with methods of str fail on everything else.
+const Value& need_string(const Value& input, std::string_view filter) {
+  if (input.is_undefined()) fail_undefined(input);
+  if (!input.is_string()) fail(fmt::format("{}: expected a string, found '{}'", filter, type_name(input)));
+  return input;
+}
+
 Value keep(const Value& input, TextPtr text) {
   return Value(std::move(text), input.markup());
 }
@@ -88,7 +95,7 @@ Value indent(Interpreter& in, const Value& input, const Call& call) {
     margin.repeat(" ", static_cast<std::size_t>(std::max<std::int64_t>(to_index(width, "indent"), 0)), false);
   }
   const TextPtr before = margin.finish();
-  const TextPtr text = in.text_of(input);
+  const TextPtr text = need_string(input, "indent").text();
   in.budget().scan(text->bytes().size() * 4);
   auto lines = line_ranges(*text, false);
   const std::string& bytes = text->bytes();
@@ -116,11 +123,14 @@ Value truncate(Interpreter& in, const Value& input, const Call& call) {
   const Value end = call.get(2, "end", Value::literal("..."));
   const Value leeway = call.get(3, "leeway", Value::none());
   const std::int64_t slack = leeway.is_none() ? 5 : to_index(leeway, "truncate");
-  const TextPtr text = in.text_of(input), tail = in.text_of(end);
+  const TextPtr tail = in.text_of(end);
   const auto end_length = static_cast<std::int64_t>(tail->length());
   if (length < end_length) fail(fmt::format("truncate: expected length >= {}, got {}", end_length, length));
   if (slack < 0) fail("truncate: expected leeway >= 0");
-  if (static_cast<std::int64_t>(text->length()) <= length + slack) return keep(input, text);
+  const std::int64_t n = length_of(input);
+  if (n < 0) fail(fmt::format("object of type '{}' has no len()", type_name(input)));
+  if (n <= length + slack) return input;
+  const TextPtr text = need_string(input, "truncate").text();
   std::size_t stop = text->offset(static_cast<std::size_t>(length - end_length));
   if (!truth(call.get(1, "killwords", Value(false)))) {
     const std::size_t space = std::string_view(text->bytes()).substr(0, stop).rfind(' ');
@@ -173,8 +183,14 @@ std::vector<Chunk> chunks_of(const Text& text, std::size_t begin, std::size_t en
 
 class Wrapper {
  public:
-  Wrapper(TextBuilder& out, const Text& text, std::size_t width, bool breaks_words, const Text& newline)
-      : out_(out), text_(text), width_(width), breaks_words_(breaks_words), newline_(newline) {}
+  Wrapper(TextBuilder& out, const Text& text, std::size_t width, bool breaks_words, bool on_hyphens,
+          const Text& newline)
+      : out_(out),
+        text_(text),
+        width_(width),
+        breaks_words_(breaks_words),
+        on_hyphens_(on_hyphens),
+        newline_(newline) {}
 
   void line(std::vector<Chunk> chunks, bool is_first) {
     first_ = is_first;
@@ -185,22 +201,23 @@ class Wrapper {
       std::size_t length = 0, begin = i;
       while (i < chunks.size() && length + chunks[i].length <= width_) length += chunks[i++].length;
       std::size_t stop = i;
-      std::size_t cut_end = 0;  // of the front of a word that is longer than a line
+      bool cuts = false;  // the front of a word that is longer than a line; it may be empty
+      std::size_t cut_end = 0;
       if (i < chunks.size() && chunks[i].length > width_) {
         if (breaks_words_) {
-          const std::size_t room = std::max<std::size_t>(width_ - length, 1);
-          cut_end = chunks[i].begin;
-          for (std::size_t k = 0; k < room; ++k) next_code_point(text_.bytes(), cut_end);
+          cuts = true;
+          cut_end = front_of(chunks[i], width_ - length);
         } else if (length == 0) {
           stop = ++i;
         }
       }
-      if (cut_end == 0 && stop > begin && chunks[stop - 1].blank) --stop;
-      if (stop == begin && cut_end == 0) continue;
+      // White space before an empty front stays, as in Python's textwrap.
+      if (!cuts && stop > begin && chunks[stop - 1].blank) --stop;
+      if (stop == begin && !cuts) continue;
       start_line();
       any_line = true;
       if (stop > begin) out_.append(text_, chunks[begin].begin, chunks[stop - 1].end);
-      if (cut_end != 0) {
+      if (cuts) {
         out_.append(text_, chunks[i].begin, cut_end);
         chunks[i].length -=
             count_code_points(std::string_view(text_.bytes()).substr(chunks[i].begin, cut_end - chunks[i].begin));
@@ -212,6 +229,17 @@ class Wrapper {
   }
 
  private:
+  // Where a word is cut so that at most `room` characters stay: behind its last hyphen there, if it has one.
+  std::size_t front_of(const Chunk& word, std::size_t room) const {
+    std::size_t end = word.begin;
+    for (std::size_t k = 0; k < room; ++k) next_code_point(text_.bytes(), end);
+    if (!on_hyphens_ || room == 0) return end;
+    const std::string_view front = std::string_view(text_.bytes()).substr(word.begin, end - word.begin);
+    const std::size_t hyphen = front.rfind('-');
+    const bool has_word = hyphen != std::string_view::npos && front.find_first_not_of('-') < hyphen;
+    return has_word ? word.begin + hyphen + 1 : end;
+  }
+
   void start_line() {
     if (!first_) out_.append(newline_);
     first_ = false;
@@ -220,7 +248,7 @@ class Wrapper {
   TextBuilder& out_;
   const Text& text_;
   std::size_t width_;
-  bool breaks_words_;
+  bool breaks_words_, on_hyphens_;
   const Text& newline_;
   bool first_ = true;
 };
@@ -232,11 +260,11 @@ Value word_wrap(Interpreter& in, const Value& input, const Call& call) {
   const Value given = call.get(2, "wrapstring", Value::none());
   const TextPtr newline = given.is_none() ? Value::literal("\n").text() : in.text_of(given);
   const bool on_hyphens = truth(call.get(3, "break_on_hyphens", Value(true)));
-  const TextPtr text = in.text_of(input);
+  const TextPtr text = need_string(input, "wordwrap").text();
   in.budget().scan(text->bytes().size() * 16);
   TextBuilder out(in.budget());
   Wrapper wrapper(out, *text, static_cast<std::size_t>(width), truth(call.get(1, "break_long_words", Value(true))),
-                  *newline);
+                  on_hyphens, *newline);
   bool first = true;
   for (const auto& [begin, end] : line_ranges(*text, false)) {
     wrapper.line(chunks_of(*text, begin, end, on_hyphens), first);

@@ -27,7 +27,7 @@ std::string canonical(const Value& key) {
       return tagged('n', {});
     case Kind::boolean:
     case Kind::integer:
-      return tagged('i', format_integer(key.integer()));
+      return tagged('i', format_integer(key));
     case Kind::real: {
       const double value = key.real();
       if (std::abs(value) < 1e30 && value == std::floor(value))

@@ -39,6 +39,8 @@ class Value {
   // NOLINTEND(google-explicit-constructor)
   // `why`: the message of the error that any use but printing and testing gives.
   static Value undefined(std::string why);
+  // An integer too large for Integer, by its decimal digits; integer() is the nearest one that fits. See BigInteger.
+  static Value big(std::string_view digits);
   static Value literal(std::string_view text) { return Value(std::make_shared<const Text>(std::string(text), false)); }
   template <class T>
   Value(T*) = delete;
@@ -55,7 +57,9 @@ class Value {
 
   bool boolean() const { return data_.boolean; }
   Integer integer() const { return kind_ == Kind::boolean ? Integer{data_.boolean} : data_.integer; }
-  double real() const { return kind_ == Kind::real ? data_.real : static_cast<double>(integer()); }
+  double real() const;
+  bool is_big() const { return kind_ == Kind::integer && text_ != nullptr; }
+  const std::string& big_digits() const { return text_->bytes(); }
   const TextPtr& text() const { return text_; }
   const std::string& bytes() const { return text_->bytes(); }
   List& list() const { return *data_.list; }
@@ -210,8 +214,11 @@ void append_repr(TextBuilder& out, Budget& budget, const Value& value, int depth
 // numbers
 std::string format_integer(Integer value, unsigned base = 10);
 std::string format_real(double value);  // repr of a float
-// Python's int(text, base) and float(text); false if it is not one.
+// Digits of an integer of any size.
+std::string format_integer(const Value& value);
+// Python's int(text, base) and float(text); false if it is not one. Fails for an Integer that is too large.
 bool parse_integer(std::string_view text, unsigned base, Integer& value);
+bool parse_integer(std::string_view text, unsigned base, Value& value);
 bool parse_real(std::string_view text, double& value);
 std::int64_t to_index(const Value& value, std::string_view what);  // clamped to +-2^62
 

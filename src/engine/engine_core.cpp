@@ -7,6 +7,7 @@
 #include <llm/error.hpp>
 
 #include "engine/invariants.h"
+#include "engine/saved_state.h"
 
 namespace llm::engine {
 
@@ -462,6 +463,24 @@ void EngineCore::forget_finished() {
     if (s->finished) remember_all(*s, true);
   }
   std::erase_if(sequences_, [](const std::unique_ptr<Sequence>& s) { return s->finished; });
+}
+
+std::int64_t EngineCore::save(const std::string& path, std::string_view identity, std::span<const TokenId> ids) {
+  if (!sharing_) return 0;
+  SequenceState state(pool_, static_cast<std::int64_t>(ids.size()));
+  const std::int64_t n = tree_.resume(ids, state);
+  if (n > 0) save_state(path, identity, ids.first(static_cast<std::size_t>(n)), state);
+  return n;
+}
+
+std::vector<TokenId> EngineCore::load(const std::string& path, std::string_view identity) {
+  if (!sharing_) throw Error(ErrorCode::io, fmt::format("{}: this model's state cannot be kept for later", path));
+  // Nothing else is remembered yet that would be worth more.
+  tree_.clear();
+  SequenceState state(pool_, options_.n_context);
+  std::vector<TokenId> ids = load_state(path, identity, options_.n_context, options_.n_vocab, state);
+  tree_.insert(ids, state, recurrent_);
+  return ids;
 }
 
 std::string EngineCore::check() const {

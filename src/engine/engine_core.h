@@ -120,6 +120,12 @@ class EngineCore {
   StatePool& pool() { return pool_; }
   PrefixTree& tree() { return tree_; }
   const SequenceState& state(Id id) const;
+  // Writes the remembered state of the longest beginning of ids (saved_state.h) and gives its length; 0: nothing is
+  // remembered and nothing was written. Throws Error(io).
+  std::int64_t save(const std::string& path, std::string_view identity, std::span<const TokenId> ids);
+  // Remembers a saved state for sequences that begin with its ids, which it gives. Throws Error(io) that says why not.
+  std::vector<TokenId> load(const std::string& path, std::string_view identity);
+
   // First broken rule of the pool's bookkeeping in words; empty: none. Takes time in the size of everything.
   std::string check() const;
 

@@ -41,8 +41,14 @@ bool is_weight_type(TensorType type) {
 
 }  // namespace
 
-Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, bool recording)
-    : hyper_(hyper), file_(hyper.file()), family_(family), header_only_(header_only), recording_(recording) {
+Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, std::span<const Adapter> adapters,
+               bool recording)
+    : hyper_(hyper),
+      file_(hyper.file()),
+      family_(family),
+      header_only_(header_only),
+      recording_(recording),
+      adapters_(adapters, hyper.gguf(), family.gguf) {
   if (hyper_.gguf()) return;
   const auto base = [&](const Naming& naming) -> std::string {
     for (const std::string_view prefix : naming.prefixes) {
@@ -68,11 +74,18 @@ void Binder::enter(const Stack& stack, int layer) {
   }
 }
 
+std::string Binder::gguf_name(std::string_view name) const {
+  return model::gguf_name(family_, gguf_scope_, name);
+}
+
+std::string Binder::folder_name(std::string_view name, int number, const std::string& scope) const {
+  if (std::string own = renamed(naming().names, scope, name, number); !own.empty()) return own;
+  if (std::string shared = renamed(common_names(), scope, name, number); !shared.empty()) return shared;
+  return scope + std::string(name);
+}
+
 std::string Binder::actual_name(std::string_view name, int number) const {
-  if (hyper_.gguf()) return gguf_name(family_, gguf_scope_, name);
-  if (std::string own = renamed(naming().names, hf_layer_, name, number); !own.empty()) return own;
-  if (std::string shared = renamed(common_names(), hf_layer_, name, number); !shared.empty()) return shared;
-  return hf_layer_ + std::string(name);
+  return hyper_.gguf() ? gguf_name(name) : folder_name(name, number, hf_layer_);
 }
 
 std::string Binder::file_name(std::string_view name) const {
@@ -217,7 +230,8 @@ std::vector<float> Binder::decode(const formats::TensorView& tensor) const {
   return values;
 }
 
-ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence presence) {
+ops::WeightMatrix Binder::stored_matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in,
+                                        Presence presence) {
   const std::string full = std::string(name) + ".weight";
   const TensorRule* rule = rule_for(full);
   if (rule == nullptr || rule->adapt != Adapt::transpose) {
@@ -251,6 +265,59 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
   return {copy, tensor->type, n_out, n_in};
 }
 
+AdaptedMatrix Binder::adapted(std::string_view name, std::int64_t n_out, std::int64_t n_in) const {
+  constexpr std::string_view ending = ".weight";
+  const std::string full = std::string(name) + std::string(ending);
+  AdaptedMatrix matrix;
+  matrix.gguf_name = gguf_name(full);
+  matrix.where = gguf_scope_;
+  matrix.n_out = n_out;
+  matrix.n_in = n_in;
+  const std::string layer = layer_ >= 0 ? fill_number(naming().layer, layer_) : std::string();
+  for (const std::string_view prefix : naming().prefixes) {
+    matrix.folder_names.push_back(folder_name(full, -1, std::string(prefix) + layer));
+  }
+  const auto without_ending = [&](std::string& text) {
+    if (text.ends_with(ending)) text.resize(text.size() - ending.size());
+  };
+  without_ending(matrix.gguf_name);
+  for (std::string& path : matrix.folder_names) without_ending(path);
+  // Those whose rows converters leave as they are in every family.
+  static constexpr std::string_view same[] = {"attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "output"};
+  matrix.same_rows = std::find(std::begin(same), std::end(same), name) != std::end(same);
+  return matrix;
+}
+
+const ops::LowRank* Binder::low_rank(const AdaptedMatrix& matrix) {
+  return adapters_.bind(matrix, [&](std::size_t count) { return allocate_floats(count); });
+}
+
+ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence presence,
+                                 HeadRows heads) {
+  ops::WeightMatrix result = stored_matrix(name, n_out, n_in, presence);
+  if (result.n_out == 0) return result;
+  AdaptedMatrix described = adapted(name, n_out, n_in);
+  described.heads = heads;
+  described.same_rows = described.same_rows || heads.n_head != 0;
+  result.low_rank = low_rank(described);
+  return result;
+}
+
+ops::WeightMatrix Binder::table(std::string_view name, std::int64_t n_out, std::int64_t n_in) {
+  refuse_adapter(name);
+  return stored_matrix(name, n_out, n_in, Presence::yes);
+}
+
+void Binder::refuse_adapter(std::string_view name) {
+  if (!adapters_.has(adapted(name, 0, 0))) return;
+  throw Error(ErrorCode::model, fmt::format("adapter for {}: not supported, the matrix is no plain product",
+                                            file_name(std::string(name) + ".weight")));
+}
+
+void Binder::adapt(std::string_view name, ops::WeightMatrix& weight) {
+  weight.low_rank = low_rank(adapted(name, weight.n_out, weight.n_in));
+}
+
 ops::WeightMatrix Binder::stacked(std::string_view name, std::int64_t n, std::int64_t n_out, std::int64_t n_in) {
   const std::string full = std::string(name) + ".weight";
   const formats::TensorView* tensor = view(full, {n, n_out, n_in}, Presence::yes);
@@ -260,20 +327,24 @@ ops::WeightMatrix Binder::stacked(std::string_view name, std::int64_t n, std::in
 
 ops::WeightMatrix Binder::reordered(std::string_view name, std::int64_t n_out, std::int64_t n_in,
                                     const std::vector<std::int64_t>& order) {
-  const ops::WeightMatrix source = matrix(name, n_out, n_in);
+  const ops::WeightMatrix source = stored_matrix(name, n_out, n_in, Presence::yes);
   if (recording_) bound_.back().order = order;
   const std::size_t row_bytes = static_cast<std::size_t>(source.row_bytes());
   std::byte* copy = allocate(order.size() * row_bytes);
   for (std::size_t i = 0; copy != nullptr && i < order.size(); ++i) {
     std::memcpy(copy + i * row_bytes, source.row(order[i]), row_bytes);
   }
-  return {copy, source.type, static_cast<std::int64_t>(order.size()), n_in};
+  AdaptedMatrix described = adapted(name, n_out, n_in);
+  described.same_rows = false;
+  described.order = order;
+  return {copy, source.type, static_cast<std::int64_t>(order.size()), n_in, low_rank(described)};
 }
 
-Linear Binder::linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias, float bias_factor) {
+Linear Binder::linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias, float bias_factor,
+                      HeadRows heads) {
   Linear result;
   const std::string bias_name = std::string(name) + ".bias";
-  result.weight = matrix(name, n_out, n_in);
+  result.weight = matrix(name, n_out, n_in, Presence::yes, heads);
   result.bias = floats(bias_name, {n_out}, bias);
   if (bias_factor == 1 || bias == Presence::no || !has(bias_name)) return result;
   float* copy = allocate_floats(static_cast<std::size_t>(n_out));

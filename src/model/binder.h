@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "model/adapter.h"
 #include "model/bound_tensor.h"
 #include "model/family.h"
 #include "model/hyper.h"
@@ -36,7 +37,8 @@ struct Linear {
 class Binder {
  public:
   // recording: remembers every tensor that was bound.
-  Binder(const Hyper& hyper, const Family& family, bool header_only, bool recording = false);
+  Binder(const Hyper& hyper, const Family& family, bool header_only, std::span<const Adapter> adapters = {},
+         bool recording = false);
 
   // Where names are looked up from now on: a stack's own tensors (layer -1) or those of one layer.
   void enter(const Stack& stack, int layer);
@@ -46,9 +48,15 @@ class Binder {
   bool has(std::string_view name) const;       // canonical, with ".weight" or ".bias"
   bool numbered(std::string_view name) const;  // one tensor for each expert or head
 
-  // n_out x n_in in the file's type. A Presence of no gives an empty one and leaves the tensor unused.
+  // n_out x n_in in the file's type, with what adapters add. A Presence of no gives an empty one and leaves the tensor
+  // unused.
   ops::WeightMatrix matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in,
-                           Presence presence = Presence::yes);
+                           Presence presence = Presence::yes, HeadRows heads = {});
+  // The same for one that products do not read: an adapter for it is refused.
+  ops::WeightMatrix table(std::string_view name, std::int64_t n_out, std::int64_t n_in);
+  void refuse_adapter(std::string_view name);
+  // What adapters add to a matrix that serves under this name too (tied embeddings).
+  void adapt(std::string_view name, ops::WeightMatrix& weight);
   // A tensor [n, n_out, n_in] as n * n_out rows.
   ops::WeightMatrix stacked(std::string_view name, std::int64_t n, std::int64_t n_out, std::int64_t n_in);
   // Chosen rows of the file's matrix, copied: row i of the result is row order[i].
@@ -56,7 +64,7 @@ class Binder {
                               const std::vector<std::int64_t>& order);
   // bias_factor: of the bias as it is stored.
   Linear linear(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence bias = Presence::no,
-                float bias_factor = 1);
+                float bias_factor = 1, HeadRows heads = {});
   // Floats of any shape with these extents (slowest first, ones left out), converted to F32.
   const float* floats(std::string_view name, std::initializer_list<std::int64_t> shape,
                       Presence presence = Presence::yes);
@@ -106,9 +114,15 @@ class Binder {
   std::uint64_t converted_bytes() const { return converted_bytes_; }
   std::vector<std::string> unused_tensors() const;
   std::vector<Arena> take_memory() { return std::move(memory_); }
+  Adapters& adapters() { return adapters_; }
 
  private:
   std::string actual_name(std::string_view name, int number = -1) const;
+  std::string gguf_name(std::string_view name) const;
+  std::string folder_name(std::string_view name, int number, const std::string& scope) const;
+  ops::WeightMatrix stored_matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence presence);
+  AdaptedMatrix adapted(std::string_view name, std::int64_t n_out, std::int64_t n_in) const;
+  const ops::LowRank* low_rank(const AdaptedMatrix& matrix);
   const TensorRule* rule_for(std::string_view name) const;
   void mark(const formats::TensorView& tensor);
   const formats::TensorView* find(std::string_view name, int number = -1) const;
@@ -124,6 +138,7 @@ class Binder {
   const Family& family_;
   bool header_only_;
   bool recording_;
+  Adapters adapters_;
   std::string gguf_scope_;
   std::string hf_base_[2];  // prefix of each stack, as found: [0] decoder, [1] encoder
   std::string hf_layer_;

@@ -53,9 +53,13 @@ struct Limits {
 struct Needs {
   std::size_t scratch = 0;
   std::size_t attention = 0;
+  std::size_t low_rank_scratch = 0;  // behind it, for adapters
   void scratch_of(std::size_t bytes) { scratch = std::max(scratch, bytes); }
   void matmul(const Limits& limits, const ops::WeightMatrix& weight) {
     scratch_of(ops::matmul_scratch_bytes(*limits.k, weight, limits.n_rows));
+    if (weight.low_rank == nullptr) return;
+    scratch_of(limits.k->matmul_scratch_bytes(weight.low_rank->a.type, weight.low_rank->a.n_in));
+    low_rank_scratch = std::max(low_rank_scratch, ops::low_rank_scratch_bytes(*limits.k, weight, limits.n_rows));
   }
 };
 

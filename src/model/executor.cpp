@@ -18,6 +18,7 @@ struct Plan {
   std::size_t workspace = 0, workspace_bytes = 0;
   std::size_t attention = 0, attention_bytes = 0;
   std::size_t transient = 0, transient_bytes = 0;
+  std::size_t low_rank = 0;
   std::vector<std::size_t> ropes;
   std::size_t scratch_bytes = 0;  // of each worker
   std::size_t total = 0;
@@ -87,7 +88,11 @@ Plan make_plan(const Weights& w, const ExecutorOptions& o, std::span<const ops::
     plan.transient = arena.take(plan.transient_bytes);
   }
   for (const Rope& rope : w.ropes) plan.ropes.push_back(arena.take(ops::rope_table_bytes(o.max_rows, rope.dims)));
-  plan.scratch_bytes = needs.scratch;
+  if (w.low_rank_width > 0) {
+    plan.low_rank = arena.take(static_cast<std::size_t>(o.max_rows * w.low_rank_width) * sizeof(float));
+  }
+  const std::size_t units = (needs.scratch + arena_alignment - 1) / arena_alignment;
+  plan.scratch_bytes = units * arena_alignment + needs.low_rank_scratch;
   plan.total = arena.bytes();
   return plan;
 }
@@ -143,7 +148,9 @@ class Executor::Impl {
                        &plan.on_hidden};
     if (profile_ != nullptr) profile_->begin_step();
     team_.run([&](const Worker& worker) {
-      const ops::Context c{worker, k_, options_.exact, worker.id == 0 ? profile_.get() : nullptr};
+      const ops::Context c{worker, k_, options_.exact,
+                           w_.low_rank_width > 0 ? arena_.at<float>(plan_.low_rank) : nullptr,
+                           worker.id == 0 ? profile_.get() : nullptr};
       StepView mine = step;
       for (std::size_t i = 0; i < w_.ropes.size(); ++i) fill_rope(c, i, step.plain, plan.slices);
       Workspace workspace(arena_.at(plan_.workspace), k_, options_.n_threads);

@@ -341,7 +341,7 @@ class Exporter {
       if (const std::string place = first_difference(spec_json(spec_), spec_json(read)); !place.empty()) {
         return fmt::format("{} (in the folder, and as readers of such files have it)", place);
       }
-      bound = std::make_unique<Weights>(file, true, true);
+      bound = std::make_unique<Weights>(file, true, std::span<const Adapter>(), true);
     } catch (const Error& error) {
       std::string why = error.what();
       if (why.starts_with(path_ + ": ")) why.erase(0, path_.size() + 2);

@@ -7,14 +7,14 @@ namespace llm::model {
 Model::Model(std::unique_ptr<Weights> weights) : weights_(std::move(weights)) {}
 Model::~Model() = default;
 
-std::unique_ptr<Model> Model::load(std::unique_ptr<formats::WeightsFile> file) {
-  auto weights = std::make_unique<Weights>(*file, false);
+std::unique_ptr<Model> Model::load(std::unique_ptr<formats::WeightsFile> file, std::vector<Adapter> adapters) {
+  auto weights = std::make_unique<Weights>(*file, false, adapters);
   weights->owned_file = std::move(file);
   return std::unique_ptr<Model>(new Model(std::move(weights)));
 }
 
-std::unique_ptr<Model> Model::describe(const formats::WeightsFile& file) {
-  return std::unique_ptr<Model>(new Model(std::make_unique<Weights>(file, true)));
+std::unique_ptr<Model> Model::describe(const formats::WeightsFile& file, std::span<const Adapter> adapters) {
+  return std::unique_ptr<Model>(new Model(std::make_unique<Weights>(file, true, adapters)));
 }
 
 const ModelSpec& Model::spec() const {

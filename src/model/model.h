@@ -9,6 +9,7 @@
 
 #include "base/tensor_type.h"
 #include "formats/weights_file.h"
+#include "model/adapter.h"
 #include "model/spec.h"
 #include "model/step.h"
 #include "ops/profile.h"
@@ -35,10 +36,11 @@ class Model {
   // Finds the family by the file's architecture, reads its hyper-parameters, and binds all tensors, checked against the
   // shapes that the family expects. Weights stay in the file's memory; what is small or stored in another layout than
   // products read is converted into memory of the model. Throws Error(model | memory).
-  static std::unique_ptr<Model> load(std::unique_ptr<formats::WeightsFile> file);
+  // Adapters add low-rank products to the matrices they name; every part of every adapter must find its matrix.
+  static std::unique_ptr<Model> load(std::unique_ptr<formats::WeightsFile> file, std::vector<Adapter> adapters = {});
   // The same from the header alone: all checks are made, no tensor data is touched; for spec(), state_groups(),
   // Executor::arena_bytes() and the lists below. Such a model cannot be executed. `file` must outlive it.
-  static std::unique_ptr<Model> describe(const formats::WeightsFile& file);
+  static std::unique_ptr<Model> describe(const formats::WeightsFile& file, std::span<const Adapter> adapters = {});
   ~Model();
 
   const ModelSpec& spec() const;

@@ -275,6 +275,7 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
     a.rope = rope(h, dims, defaults);
     if (period % 2 != 0) set_odd_period(h, a.rope, period);
     a.rope.pairing = h.gguf() ? gguf_pairing(h, d.gguf_pairing) : d.pairing;
+    a.gguf_interleaves = d.gguf_pairing == RopePairing::adjacent && d.pairing == RopePairing::halves;
   }
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, false);
   return a;

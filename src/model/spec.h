@@ -99,7 +99,9 @@ struct Attention {
   Presence qkv_bias = Presence::no;
   Presence output_bias = Presence::no;
   QkvOrder fused_order = QkvOrder::blocks;
-  bool output_gate = false;  // q has a gate beside each head: out *= sigmoid(gate)
+  bool output_gate = false;        // q has a gate beside each head: out *= sigmoid(gate)
+  bool gguf_interleaves = false;   // GGUF files store the rows of a head of q and k in pairs, folders in halves
+  bool gguf_reorders_qkv = false;  // converters change the order of the rows of fused q, k, v
   float input_scale = 1, key_scale = 1, output_scale = 1;
   bool cross = false;  // keys and values come from the encoder's output
 

@@ -46,12 +46,13 @@ int Build::rope_index(const Rope& rope) {
   return static_cast<int>(ropes.size()) - 1;
 }
 
-Weights::Weights(const formats::WeightsFile& source, bool only_header, bool recording)
+Weights::Weights(const formats::WeightsFile& source, bool only_header, std::span<const Adapter> adapters,
+                 bool recording)
     : file(&source), header_only(only_header) {
   const Hyper hyper(source);
   const Family& family = find_family(hyper);
   spec = resolve(hyper, family);
-  Binder binder(hyper, family, header_only, recording);
+  Binder binder(hyper, family, header_only, adapters, recording);
   bind(hyper, binder);
   bound = binder.take_bound();
   if (recording) answers = hyper.answers();
@@ -69,7 +70,12 @@ void Weights::bind(const Hyper& hyper, Binder& binder) {
       head.projection = binder.linear("output_transform", width, spec.n_embd, h.transform_bias);
       head.transform_norm = binder.norm(h.transform_norm, "output_transform_norm", width);
     }
-    head.output = h.tied ? decoder.tokens : binder.matrix("output", spec.n_vocab, width);
+    if (h.tied) {
+      head.output = decoder.tokens;
+      binder.adapt("output", head.output);
+    } else {
+      head.output = binder.matrix("output", spec.n_vocab, width);
+    }
     head.bias = h.final_logits_bias ? binder.floats("final_logits_bias.bias", {spec.n_vocab}, Presence::if_found)
                                     : binder.floats("output.bias", {spec.n_vocab}, h.bias);
   }
@@ -78,6 +84,9 @@ void Weights::bind(const Hyper& hyper, Binder& binder) {
   converted_bytes = binder.converted_bytes();
   unused_tensors = binder.unused_tensors();
   unused_keys = hyper.unused_keys();
+  binder.adapters().check_all_used();
+  low_rank_width = binder.adapters().width();
+  low_ranks_ = binder.adapters().take();
   memory_ = binder.take_memory();
 }
 
@@ -87,14 +96,14 @@ StackWeights Weights::bind_stack(Binder& binder, const Stack& stack, int n_vocab
   binder.enter(stack, -1);
   const Embedding& e = stack.embedding;
   const std::int64_t width = e.width != 0 ? e.width : spec.n_embd;
-  s.tokens = binder.matrix("token_embd", n_vocab, width);
+  s.tokens = binder.table("token_embd", n_vocab, width);
   const std::int64_t position_width = e.project_before_positions ? spec.n_embd : width;
   if (e.positions == Positions::learned) {
-    s.positions = binder.matrix("position_embd", e.n_positions, position_width);
+    s.positions = binder.table("position_embd", e.n_positions, position_width);
   } else if (e.positions != Positions::none) {
     s.positions = sinusoids(binder, e, position_width);
   }
-  if (e.n_token_types != 0) s.types = binder.matrix("token_types", e.n_token_types, width);
+  if (e.n_token_types != 0) s.types = binder.table("token_types", e.n_token_types, width);
   s.embedding_norm = bind_norm(binder, e.norm, "token_embd_norm", width);
   if (e.width != 0) s.projection = binder.linear("embd_projection", spec.n_embd, width, e.project_bias);
   s.final_norm = bind_norm(binder, stack.final_norm, "output_norm", spec.n_embd);

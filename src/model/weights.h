@@ -1,6 +1,7 @@
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,7 +45,8 @@ struct HeadWeights {
 class Weights {
  public:
   // recording: `bound` lists every tensor that was read.
-  Weights(const formats::WeightsFile& file, bool header_only, bool recording = false);
+  Weights(const formats::WeightsFile& file, bool header_only, std::span<const Adapter> adapters = {},
+          bool recording = false);
 
   ModelSpec spec;
   StackWeights decoder, encoder;
@@ -59,9 +61,11 @@ class Weights {
   bool header_only = false;
   std::int64_t n_parameters = 0;
   std::uint64_t converted_bytes = 0;
+  std::int64_t low_rank_width = 0;  // of adapters: largest sum of ranks within a layer
   std::vector<std::string> unused_keys, unused_tensors;
   std::vector<BoundTensor> bound;
   std::map<std::string, Hyper::Answer, std::less<>> answers;  // Hyper::answers(), if recording
+  const std::deque<ops::LowRank>& low_ranks() const { return low_ranks_; }
 
  private:
   void bind(const Hyper& hyper, Binder& binder);
@@ -69,6 +73,7 @@ class Weights {
   LayerWeights bind_layer(Build& build, const Layer& layer);
   void bind_ropes(Binder& binder);
   std::vector<Arena> memory_;
+  std::deque<ops::LowRank> low_ranks_;
 };
 
 }  // namespace llm::model

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/low_rank.h"
 #include "ops/work.h"
 
 namespace llm::ops {
@@ -11,17 +12,13 @@ using kernels::KernelTable;
 using kernels::MatmulTask;
 
 // Weight rows of one piece of work: enough pieces for the workers to even out, multiples of the kernels' tiles.
-constexpr std::int64_t max_item_rows = 128;
 std::int64_t item_rows(std::int64_t total_rows, int n_workers) {
   const std::int64_t even = total_rows / (std::int64_t{8} * n_workers) / 16 * 16;
-  return std::clamp<std::int64_t>(even, 16, max_item_rows);
+  return std::clamp<std::int64_t>(even, 16, max_product_rows);
 }
 
-// Rows of activations at a time where products pass through scratch.
-constexpr std::int64_t max_scratch_tokens = 256;
-
 std::size_t product_floats_bytes(std::int64_t n_rows) {
-  return static_cast<std::size_t>(std::min(n_rows, max_scratch_tokens) * max_item_rows) * sizeof(float);
+  return static_cast<std::size_t>(std::min(n_rows, max_scratch_tokens) * max_product_rows) * sizeof(float);
 }
 
 const std::byte* packed_for(const Context& c, const PackedRows& in, const WeightMatrix& weight, ActFormat& format) {
@@ -41,6 +38,7 @@ InputFormats::InputFormats(const Context& c, std::initializer_list<const WeightM
 
 void InputFormats::add(const Context& c, const WeightMatrix& reader) {
   if (reader) mask_ |= 1u << static_cast<int>(c.k.act_format(reader.type, reader.n_in, c.exact));
+  if (reader.low_rank != nullptr) mask_ |= 1u << static_cast<int>(ActFormat::f32);
 }
 
 std::size_t pack_buffer_bytes(const KernelTable& k, std::int64_t n_rows, std::int64_t n_cols, int n_workers) {
@@ -138,12 +136,15 @@ std::int64_t weight_bytes(std::span<const Product> products) {
 void matmul(const Context& c, const PackedRows& in, std::span<const Product> products) {
   std::int64_t total_rows = 0;
   bool hazard = false;
+  LowRankRows low_rank;
   for (const Product& p : products) {
     total_rows += p.weight->n_out;
+    low_rank.add(*p.weight);
     hazard = hazard || overlaps(in.source, p.out);
   }
   c.enter(Operation::product, c.profile != nullptr ? weight_bytes(products) : 0);
   if (hazard) c.worker.sync();
+  low_rank.compute(c, in);
   const std::int64_t step = item_rows(total_rows, c.worker.n);
   WorkItems items(c.worker);
   for (const Product& p : products) {
@@ -156,7 +157,8 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
     task.scratch = c.worker.scratch.data();
     float* temporary = reinterpret_cast<float*>(c.worker.scratch.data() +
                                                 align_bytes(c.k.matmul_scratch_bytes(weight.type, weight.n_in)));
-    const bool plain = !p.add && p.bias == nullptr && p.scale == 1 && p.activation == Activation::none;
+    const bool plain =
+        !p.add && p.bias == nullptr && p.scale == 1 && p.activation == Activation::none && weight.low_rank == nullptr;
     items.next_group((weight.n_out + step - 1) / step);
     for (std::int64_t item = 0; items.take(item);) {
       const std::int64_t begin = item * step;
@@ -176,6 +178,7 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
         }
         c.k.matmul(task);
         if (plain) continue;
+        low_rank.add_to(c, weight, t, task.n_tokens, begin, n, task.out, task.out_stride);
         for (std::int64_t i = 0; i < task.n_tokens; ++i) {
           float* row = task.out + i * task.out_stride;
           if (p.bias != nullptr) c.k.rows.add(p.bias + begin, 1, n, row);
@@ -197,11 +200,15 @@ void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& pr
   const WeightMatrix& up = *product.up;
   c.enter(Operation::product, gate.bytes() + up.bytes());
   if (overlaps(in.source, product.out)) c.worker.sync();
+  LowRankRows low_rank;
+  low_rank.add(gate);
+  low_rank.add(up);
+  low_rank.compute(c, in);
   const std::int64_t step = item_rows(2 * gate.n_out, c.worker.n);
   const std::size_t kernel_bytes = std::max(align_bytes(c.k.matmul_scratch_bytes(gate.type, gate.n_in)),
                                             align_bytes(c.k.matmul_scratch_bytes(up.type, up.n_in)));
   float* gate_part = reinterpret_cast<float*>(c.worker.scratch.data() + kernel_bytes);
-  float* up_part = gate_part + std::min(in.n_rows, max_scratch_tokens) * max_item_rows;
+  float* up_part = gate_part + std::min(in.n_rows, max_scratch_tokens) * max_product_rows;
   const auto half = [&](const WeightMatrix& weight, const float* bias, std::int64_t begin, std::int64_t end,
                         std::int64_t t, std::int64_t n_tokens, float* part) {
     MatmulTask task;
@@ -216,6 +223,7 @@ void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& pr
     task.out_stride = end - begin;
     task.scratch = c.worker.scratch.data();
     c.k.matmul(task);
+    low_rank.add_to(c, weight, t, n_tokens, begin, end - begin, part, end - begin);
     if (bias == nullptr) return;
     for (std::int64_t i = 0; i < n_tokens; ++i) c.k.rows.add(bias + begin, 1, end - begin, part + i * (end - begin));
   };

@@ -3,6 +3,7 @@
 
 #include "ops/attention.h"
 #include "ops/experts.h"
+#include "ops/low_rank.h"
 #include "ops/matmul.h"
 #include "ops/rope.h"
 #include "ops/rows.h"

@@ -31,12 +31,16 @@ struct Rows {
   Rows first(std::int64_t count) const { return {data, count, n_cols, stride}; }
 };
 
+struct LowRank;  // ops/low_rank.h
+
 // n_out rows of n_in weights each, as they lie in the file. No data: the matrix does not exist.
 struct WeightMatrix {
   const std::byte* data = nullptr;
   TensorType type = TensorType::F32;
   std::int64_t n_out = 0;
   std::int64_t n_in = 0;
+  const LowRank* low_rank = nullptr;  // what adapters add; null: nothing. Products read it, tables do not
+  std::int64_t low_rank_row = 0;      // the row of it that belongs to row 0
 
   explicit operator bool() const { return data != nullptr; }
   std::int64_t row_bytes() const {
@@ -45,7 +49,9 @@ struct WeightMatrix {
   std::int64_t bytes() const { return n_out * row_bytes(); }
   const std::byte* row(std::int64_t i) const { return data + i * row_bytes(); }
   // Output rows [begin, begin + count): one part of a fused matrix.
-  WeightMatrix rows(std::int64_t begin, std::int64_t count) const { return {row(begin), type, count, n_in}; }
+  WeightMatrix rows(std::int64_t begin, std::int64_t count) const {
+    return {row(begin), type, count, n_in, low_rank, low_rank_row + begin};
+  }
 };
 
 // What every operation is given.
@@ -53,6 +59,7 @@ struct Context {
   const Worker& worker;
   const kernels::KernelTable& k;
   bool exact = false;          // activations are never quantised
+  float* low_rank = nullptr;   // memory for A x of adapters: rows of a step times the ranks of a layer
   Profile* profile = nullptr;  // of one worker, if anybody wants to know
 
   void enter(Part part) const {

@@ -14,6 +14,11 @@ constexpr std::size_t align_bytes(std::size_t bytes) {
   return (bytes + arena_alignment - 1) / arena_alignment * arena_alignment;
 }
 
+// Weight rows of one piece of work in a product, at most.
+constexpr std::int64_t max_product_rows = 128;
+// Rows of activations at a time where products pass through scratch.
+constexpr std::int64_t max_scratch_tokens = 256;
+
 // Numbered pieces of work, in groups that all workers walk in the same order; each piece goes to the worker that asks
 // first. A barrier must follow before the next hand-out.
 class WorkItems {

@@ -83,7 +83,8 @@ ordered_json openai_choice(std::size_t i, const Record& record, const llm::Resul
   std::string reason(llm::to_string(result.reason));
   if (reason == "context") reason = "length";
   if (record.chat) {
-    const llm::ChatAnswer answer = rules.chat_template->parse_answer(result.text);
+    const std::size_t prompt = i / static_cast<std::size_t>(record.n_choices);
+    const llm::ChatAnswer answer = parse_answer(model, *rules.chat_template, record.prompts[prompt], result);
     choice["message"] = chat_message(answer);
     if (!answer.tool_calls.empty() && reason == "stop") reason = "tool_calls";
   } else {
@@ -128,7 +129,7 @@ ordered_json answer_fields(const Record& record, const llm::Result& result, cons
   if (rules.ids) ours["ids"] = result.ids;
   ours["finish_reason"] = llm::to_string(result.reason);
   if (record.chat) {
-    const llm::ChatAnswer answer = rules.chat_template->parse_answer(result.text);
+    const llm::ChatAnswer answer = parse_answer(model, *rules.chat_template, record.prompts[0], result);
     if (rules.reasoning != "show") ours["text"] = answer.content;
     if (rules.reasoning == "separate") ours["reasoning"] = answer.reasoning;
     if (!answer.tool_calls.empty()) {

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <variant>
 
 #include "chat_prompt.h"
 #include "console.h"
@@ -23,6 +24,7 @@ struct ChatCommandFlags {
   SamplingFlags sampling;
   ConstraintFlags constraint;
   ChatFlags chat;
+  SpeculationFlags speculation;
   std::string load;
 };
 
@@ -39,6 +41,52 @@ constexpr const char* help_text = R"(/help            this list
 A line that ends in \ goes on in the next one; """ begins and ends a text of several lines.
 Ctrl-C stops an answer.)";
 
+// Sampling options that /params shows and sets.
+struct Parameter {
+  const char* name;
+  std::variant<float llm::SamplingOptions::*, int llm::SamplingOptions::*> member;
+};
+constexpr Parameter parameters[] = {
+    {"temp", &llm::SamplingOptions::temperature},
+    {"top_k", &llm::SamplingOptions::top_k},
+    {"top_p", &llm::SamplingOptions::top_p},
+    {"min_p", &llm::SamplingOptions::min_p},
+    {"typical_p", &llm::SamplingOptions::typical_p},
+    {"top_n_sigma", &llm::SamplingOptions::top_n_sigma},
+    {"repeat_penalty", &llm::SamplingOptions::repeat_penalty},
+    {"presence_penalty", &llm::SamplingOptions::presence_penalty},
+    {"frequency_penalty", &llm::SamplingOptions::frequency_penalty},
+    {"xtc_probability", &llm::SamplingOptions::xtc_probability},
+    {"dry_multiplier", &llm::SamplingOptions::dry_multiplier},
+    {"mirostat", &llm::SamplingOptions::mirostat},
+};
+
+bool set_sampling(llm::SamplingOptions& options, const std::string& name, double value) {
+  for (const Parameter& parameter : parameters) {
+    if (name != parameter.name) continue;
+    std::visit([&](auto member) { options.*member = static_cast<std::decay_t<decltype(options.*member)>>(value); },
+               parameter.member);
+    return true;
+  }
+  return false;
+}
+
+std::string sampling_names() {
+  std::string names;
+  for (const Parameter& parameter : parameters) names += (names.empty() ? "" : ", ") + std::string(parameter.name);
+  return names;
+}
+
+std::string sampling_values(const llm::SamplingOptions& options) {
+  std::string text;
+  for (const Parameter& parameter : parameters) {
+    std::visit(
+        [&](auto member) { text += fmt::format("{}{}={}", text.empty() ? "" : " ", parameter.name, options.*member); },
+        parameter.member);
+  }
+  return text;
+}
+
 class Chat {
  public:
   Chat(ChatCommandFlags& flags, const Console& console)
@@ -47,10 +95,11 @@ class Chat {
         request_(request_of(flags.sampling)),
         model_(load_model(flags.model, console)),
         template_(chat_template_of(model_, flags.chat)),
-        engine_(model_, engine_options(flags.run)),
+        engine_(model_, options_of(flags, console)),
         editor_(history_path()) {
     use_model_settings(flags.sampling, model_, console_, request_.sampling);
     request_.constraint = constraint_of(flags.constraint);
+    set_speculation(flags.speculation, request_);
     conversation_.set_system(flags.chat.system);
     if (!flags.load.empty()) conversation_.load(flags.load);
   }
@@ -82,6 +131,12 @@ class Chat {
   }
 
  private:
+  static llm::EngineOptions options_of(const ChatCommandFlags& flags, const Console& console) {
+    llm::EngineOptions options = engine_options(flags.run);
+    set_draft_model(flags.speculation, flags.model, console, options);
+    return options;
+  }
+
   static std::string history_path() {
     if (const char* state = std::getenv("XDG_STATE_HOME")) return std::string(state) + "/llmgen_history";
     if (const char* home = std::getenv("HOME")) return std::string(home) + "/.llmgen_history";
@@ -150,7 +205,8 @@ class Chat {
       conversation_.take_last_user();
       throw;
     }
-    AnswerStream stream(model_, flags_.chat, request.constraint.has_value());
+    AnswerStream stream(model_, flags_.chat, request);
+    const std::vector<llm::TokenId> prompt = request.prompt;
     CallbackGuard guard;
     request.on_token = [&](const llm::GeneratedToken& token) {
       return guard([&] {
@@ -175,7 +231,7 @@ class Chat {
       console_.note(fmt::format("(cut after {} tokens: -n)", request_.max_tokens));
     if (result->reason == llm::FinishReason::context) console_.note("(cut: the context is full)");
     last_ = result->timings;
-    conversation_.add("assistant", template_.parse_answer(result->text).content);
+    conversation_.add("assistant", parse_answer(model_, template_, prompt, *result).content);
   }
 
   // False: leave.
@@ -250,30 +306,18 @@ class Chat {
       const double number = std::strtod(value.c_str(), &end);
       if (value.empty() || *end != '\0')
         throw llm::Error(llm::ErrorCode::usage, "expected a name and a number, e.g. /params temp=0.2");
-      if (name == "temp") {
-        changed.temperature = static_cast<float>(number);
-      } else if (name == "top_k") {
-        changed.top_k = static_cast<int>(number);
-      } else if (name == "top_p") {
-        changed.top_p = static_cast<float>(number);
-      } else if (name == "min_p") {
-        changed.min_p = static_cast<float>(number);
-      } else if (name == "repeat_penalty") {
-        changed.repeat_penalty = static_cast<float>(number);
+      if (name == "n") {
+        request_.max_tokens = static_cast<int>(number);
       } else if (name == "seed") {
         changed.seed = static_cast<std::uint64_t>(number);
-      } else if (name == "n") {
-        request_.max_tokens = static_cast<int>(number);
-      } else {
-        throw llm::Error(llm::ErrorCode::usage,
-                         fmt::format("{} is none of temp, top_k, top_p, min_p, repeat_penalty, seed, n", name));
+      } else if (!set_sampling(changed, name, number)) {
+        throw llm::Error(llm::ErrorCode::usage, fmt::format("{} is none of {}, seed, n", name, sampling_names()));
       }
       changed.validate();
       request_.sampling = changed;
     }
-    const llm::SamplingOptions& s = request_.sampling;
-    console_.note(fmt::format("temp={} top_k={} top_p={} min_p={} repeat_penalty={} seed={} n={}", s.temperature,
-                              s.top_k, s.top_p, s.min_p, s.repeat_penalty, s.seed, request_.max_tokens));
+    console_.note(fmt::format("{} seed={} n={}", sampling_values(request_.sampling), request_.sampling.seed,
+                              request_.max_tokens));
   }
 
   void stats() {
@@ -300,6 +344,7 @@ class Chat {
 int run_chat(ChatCommandFlags& flags) {
   const Console console = console_of(flags.console);
   check_chat_flags(flags.chat);
+  flags.chat.chat = true;
   watch_interrupt();
   return Chat(flags, console).run();
 }
@@ -315,6 +360,7 @@ void add_chat(CLI::App& app, Program& program) {
       ->type_name("FILE");
   add_chat_flags(*command, flags->chat);
   add_run_flags(*command, flags->run);
+  add_speculation_flags(*command, flags->speculation);
   add_sampling_flags(*command, flags->sampling);
   add_constraint_flags(*command, flags->constraint);
   add_console_flags(*command, flags->console);

@@ -92,8 +92,28 @@ ordered_json tool_calls_json(const llm::ChatAnswer& answer) {
   return calls;
 }
 
-void add_answer_parts(ordered_json& object, const llm::Model& model, const ChatFlags& flags, std::string_view text) {
-  const llm::ChatAnswer answer = chat_template_of(model, flags).parse_answer(text);
+bool opens_reasoning(const llm::Model& model, const llm::ChatTemplate& chat_template,
+                     const std::vector<llm::TokenId>& prompt) {
+  return chat_template.opens_reasoning(tokenizer_of(model).decode(prompt, true));
+}
+
+llm::ChatAnswer parse_answer(const llm::Model& model, const llm::ChatTemplate& chat_template,
+                             const std::vector<llm::TokenId>& prompt, const llm::Result& result) {
+  const llm::Tokenizer& tokenizer = tokenizer_of(model);
+  std::string text = tokenizer.decode(result.ids, true);
+  // What was cut off for a stop string is cut off here too.
+  const std::string plain = tokenizer.decode(result.ids);
+  const std::size_t n_shown = std::min(result.text.size(), plain.size());
+  if (plain.compare(0, n_shown, result.text) == 0)
+    text.resize(text.size() - std::min(text.size(), plain.size() - n_shown));
+  llm::ChatAnswer answer = chat_template.parse_answer(text, opens_reasoning(model, chat_template, prompt));
+  if (answer.reasoning.empty() && answer.tool_calls.empty() && answer.content == text) answer.content = result.text;
+  return answer;
+}
+
+void add_answer_parts(ordered_json& object, const llm::Model& model, const ChatFlags& flags,
+                      const std::vector<llm::TokenId>& prompt, const llm::Result& result) {
+  const llm::ChatAnswer answer = parse_answer(model, chat_template_of(model, flags), prompt, result);
   if (flags.reasoning != "show") object["text"] = answer.content;
   if (flags.reasoning == "separate") object["reasoning"] = answer.reasoning;
   if (!answer.tool_calls.empty()) {
@@ -102,16 +122,19 @@ void add_answer_parts(ordered_json& object, const llm::Model& model, const ChatF
   }
 }
 
-AnswerStream::AnswerStream(const llm::Model& model, const ChatFlags& flags, bool constrained) {
-  hide_ = wants_chat(flags) && flags.reasoning != "show" && !constrained;
-  if (hide_) template_ = chat_template_of(model, flags);
+AnswerStream::AnswerStream(const llm::Model& model, const ChatFlags& flags, llm::Request& request) {
+  hide_ = wants_chat(flags) && flags.reasoning != "show" && !request.constraint;
+  if (!hide_) return;
+  template_ = chat_template_of(model, flags);
+  in_reasoning_ = opens_reasoning(model, *template_, request.prompt);
+  request.special = true;
 }
 
 // What of the content is certain: everything but a tail that may still become the opening of a reasoning section.
 std::string AnswerStream::push(std::string_view text) {
   if (!hide_) return std::string(text);
   text_ += text;
-  const std::string content = template_->parse_answer(text_).content;
+  const std::string content = template_->parse_answer(text_, in_reasoning_).content;
   const std::size_t open = content.find_last_of("<[|");
   const std::size_t certain = open != std::string::npos && content.size() - open < 24 ? open : content.size();
   if (certain <= shown_) return {};
@@ -122,7 +145,7 @@ std::string AnswerStream::push(std::string_view text) {
 
 std::string AnswerStream::finish() {
   if (!hide_) return {};
-  const std::string content = template_->parse_answer(text_).content;
+  const std::string content = template_->parse_answer(text_, in_reasoning_).content;
   return content.size() > shown_ ? content.substr(shown_) : std::string();
 }
 

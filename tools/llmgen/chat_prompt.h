@@ -39,20 +39,27 @@ std::vector<llm::TokenId> render_ids(const llm::Model& model, const llm::ChatTem
 // The one-shot form: an optional system message and one user message.
 std::vector<llm::TokenId> chat_prompt(const llm::Model& model, const ChatFlags& flags, const std::string& user_text);
 
-// "content", "reasoning" and "tool_calls" of an answer, as the template's format has them.
+// Whether a prompt ends inside a reasoning section, so that the answer begins in it.
+bool opens_reasoning(const llm::Model& model, const llm::ChatTemplate& chat_template,
+                     const std::vector<llm::TokenId>& prompt);
+// An answer taken apart, control tokens included where a format is made of them.
+llm::ChatAnswer parse_answer(const llm::Model& model, const llm::ChatTemplate& chat_template,
+                             const std::vector<llm::TokenId>& prompt, const llm::Result& result);
+// "text", "reasoning" and "tool_calls" of an answer, as the template's format has them.
 void add_answer_parts(nlohmann::ordered_json& object, const llm::Model& model, const ChatFlags& flags,
-                      std::string_view text);
+                      const std::vector<llm::TokenId>& prompt, const llm::Result& result);
 nlohmann::ordered_json tool_calls_json(const llm::ChatAnswer& answer);
 
-// Shows an answer as it comes, without its reasoning section if --reasoning hide says so.
+// Shows an answer as it comes, without its reasoning section if --reasoning says so.
 class AnswerStream {
  public:
-  AnswerStream(const llm::Model& model, const ChatFlags& flags, bool constrained);
+  // The request is asked for control tokens where the sections are told by them.
+  AnswerStream(const llm::Model& model, const ChatFlags& flags, llm::Request& request);
   std::string push(std::string_view text);
   std::string finish();
 
  private:
-  bool hide_ = false;
+  bool hide_ = false, in_reasoning_ = false;
   std::optional<llm::ChatTemplate> template_;
   std::string text_;
   std::size_t shown_ = 0;

@@ -83,11 +83,14 @@ int run_fim(FimFlags& flags) {
   guard.rethrow();
   if (result.reason == llm::FinishReason::error) throw llm::Error(llm::ErrorCode::internal, result.error);
   if (flags.json) {
-    out.line(dump({{"text", result.text},
-                   {"ids", result.ids},
-                   {"finish_reason", llm::to_string(result.reason)},
-                   {"seed", request.sampling.seed},
-                   {"usage", usage_json(result, prompt.size())}}));
+    nlohmann::ordered_json object = {{"text", result.text},
+                                     {"ids", result.ids},
+                                     {"finish_reason", llm::to_string(result.reason)},
+                                     {"seed", request.sampling.seed},
+                                     {"usage", usage_json(result, prompt.size())},
+                                     {"timings", timings_json(result.timings, 0)}};
+    if (request.n_logprobs > 0) object["logprobs"] = logprobs_json(result, model.tokenizer());
+    out.line(dump(object));
   }
   out.flush();
   note_timings(console, result.timings, 0);

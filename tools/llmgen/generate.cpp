@@ -9,6 +9,7 @@
 #include "options.h"
 #include "program.h"
 #include "prompt.h"
+#include "prompt_cache.h"
 #include "report.h"
 
 namespace llmgen {
@@ -38,7 +39,8 @@ struct GenerateFlags {
   ChatFlags chat;
   bool json = false;
   bool echo = false;
-  int lookup = 0;
+  SpeculationFlags speculation;
+  std::string cache_file;
 };
 
 // A misspelt command must not become a prompt.
@@ -78,7 +80,7 @@ nlohmann::ordered_json result_json(const GenerateFlags& flags, const llm::Model&
       {"usage", usage_json(result, prompt.size())},
       {"timings", timings_json(result.timings, load_seconds)}};
   if (request.n_logprobs > 0) object["logprobs"] = logprobs_json(result, model.tokenizer());
-  if (wants_chat(flags.chat)) add_answer_parts(object, model, flags.chat, result.text);
+  if (wants_chat(flags.chat)) add_answer_parts(object, model, flags.chat, prompt, result);
   return object;
 }
 
@@ -86,7 +88,8 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   const Console console = console_of(flags.console);
   llm::Request request = request_of(flags.sampling);
   request.constraint = constraint_of(flags.constraint);
-  request.lookup = flags.lookup;
+  set_speculation(flags.speculation, request);
+  if (request.n_logprobs > 0 && !flags.json) console.warning("--logprobs is shown with --json only");
   check_chat_flags(flags.chat);
   check_words(app, flags.prompt.words);
   watch_interrupt();
@@ -98,13 +101,15 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   request.prompt = prompt_ids(app, flags, model, console);
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::EngineOptions options = engine_options(flags.run);
+  set_draft_model(flags.speculation, flags.model, console, options);
   llm::Engine engine(model, options);
+  PromptCache cache(flags.cache_file, engine, prompt, console);
   const double load_seconds = seconds_since(start);
   console.detail(fmt::format("seed {}; {} threads; context {}; {}", request.sampling.seed, engine.options().n_threads,
                              engine.options().n_context, format_bytes(engine.memory().total)));
 
   Output out;
-  AnswerStream answer(model, flags.chat, request.constraint.has_value());
+  AnswerStream answer(model, flags.chat, request);
   if (flags.echo && !flags.json && model.tokenizer() != nullptr) out.text(model.tokenizer()->decode(prompt));
   CallbackGuard guard;
   request.on_token = [&](const llm::GeneratedToken& token) {
@@ -124,6 +129,7 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   if (!result || result->reason == llm::FinishReason::error) {
     throw llm::Error(llm::ErrorCode::internal, result ? result->error : "the engine stopped without a result");
   }
+  cache.save();
   if (flags.json) {
     out.line(dump(result_json(flags, model, request, prompt, *result, load_seconds)));
   } else {
@@ -149,9 +155,10 @@ void add_generate(CLI::App& app, Program& program) {
   app.add_flag("--json", flags->json, "Print one JSON object: text, ids, prompt_ids, finish reason, timings")
       ->group("Output");
   app.add_flag("--echo", flags->echo, "Print the prompt before the answer")->group("Output");
-  app.add_option("--lookup", flags->lookup,
-                 "Guess up to N tokens from earlier text and check them at once; same text, faster on copying tasks")
-      ->check(CLI::Range(0, 64))
+  add_speculation_flags(app, flags->speculation);
+  app.add_option("--cache-prompt", flags->cache_file,
+                 "Keep the state after the prompt in this file, and begin from it when it fits; same text")
+      ->type_name("FILE")
       ->group("Run");
   app.set_config("--config", "", "Read options from a file: lines of name=value")->group("Run")->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);

@@ -77,6 +77,52 @@ llm::EngineOptions engine_options(const RunFlags& flags) {
   return options;
 }
 
+void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
+  constexpr int default_lookup = 16;
+  app.add_option_function<std::vector<std::string>>(
+         "--lookup",
+         [&flags](const std::vector<std::string>& values) {
+           const std::string text = values.empty() ? std::string() : values.front();
+           if (text.empty() || text == "{}") {
+             flags.lookup = default_lookup;
+             return;
+           }
+           const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), flags.lookup);
+           if (code != std::errc() || end != text.data() + text.size() || flags.lookup < 0 || flags.lookup > 64) {
+             throw CLI::ValidationError("--lookup", fmt::format("found '{}', expected 0 to 64", text));
+           }
+         },
+         fmt::format(
+             "Guess up to N tokens (alone: {}) from earlier text and check them at once; same text, faster where "
+             "it repeats itself",
+             default_lookup))
+      ->expected(0, 1)
+      ->type_name("N")
+      ->group("Speculation");
+  app.add_option("--draft-model", flags.draft_model,
+                 "A smaller model with the same vocabulary whose guesses are checked at once; same text")
+      ->type_name("FILE")
+      ->group("Speculation");
+  app.add_option("--draft-max", flags.draft, "Tokens that the draft model guesses at most")
+      ->check(CLI::Range(1, 64))
+      ->group("Speculation")
+      ->capture_default_str();
+}
+
+void set_draft_model(const SpeculationFlags& flags, const ModelFlags& model, const Console& console,
+                     llm::EngineOptions& options) {
+  if (flags.draft_model.empty()) return;
+  ModelFlags draft = model;
+  draft.path = flags.draft_model;
+  draft.lora.clear();
+  options.draft = load_model(draft, console);
+}
+
+void set_speculation(const SpeculationFlags& flags, llm::Request& request) {
+  request.lookup = flags.lookup;
+  request.draft = flags.draft_model.empty() ? 0 : flags.draft;
+}
+
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   flags.app = &app;
   llm::SamplingOptions& s = flags.sampling;

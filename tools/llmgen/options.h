@@ -41,6 +41,18 @@ struct RunFlags {
 void add_run_flags(CLI::App& app, RunFlags& flags);
 llm::EngineOptions engine_options(const RunFlags& flags);
 
+// Guesses that are checked in one step; they change the time and never the text.
+struct SpeculationFlags {
+  int lookup = 0;
+  std::string draft_model;
+  int draft = 8;
+};
+void add_speculation_flags(CLI::App& app, SpeculationFlags& flags);
+// Loads the draft model, if one is named, into the options.
+void set_draft_model(const SpeculationFlags& flags, const ModelFlags& model, const Console& console,
+                     llm::EngineOptions& options);
+void set_speculation(const SpeculationFlags& flags, llm::Request& request);
+
 // How tokens are chosen and when an answer ends.
 struct SamplingFlags {
   llm::SamplingOptions sampling;

@@ -27,11 +27,16 @@ double rate(std::int64_t n, double seconds) {
 
 ordered_json timings_json(const llm::Timings& timings, double load_seconds) {
   const std::int64_t n_evaluated = timings.n_prompt - timings.n_cached;
-  return {{"load_ms", load_seconds * 1000},
-          {"prompt_ms", timings.prompt_seconds * 1000},
-          {"prompt_tokens_per_second", rate(n_evaluated, timings.prompt_seconds)},
-          {"generate_ms", timings.generate_seconds * 1000},
-          {"generated_tokens_per_second", rate(timings.n_generated - 1, timings.generate_seconds)}};
+  ordered_json object = {{"load_ms", load_seconds * 1000},
+                         {"prompt_ms", timings.prompt_seconds * 1000},
+                         {"prompt_tokens_per_second", rate(n_evaluated, timings.prompt_seconds)},
+                         {"generate_ms", timings.generate_seconds * 1000},
+                         {"generated_tokens_per_second", rate(timings.n_generated - 1, timings.generate_seconds)}};
+  if (timings.n_guessed > 0) {
+    object["guessed_tokens"] = timings.n_guessed;
+    object["guessed_tokens_right"] = timings.n_guessed_right;
+  }
+  return object;
 }
 
 ordered_json logprobs_json(const llm::Result& result, const llm::Tokenizer* tokenizer) {
@@ -65,6 +70,9 @@ void note_timings(const Console& console, const llm::Timings& timings, double lo
   console.note(fmt::format("prompt {} tokens, {:.1f} tokens/s; generated {} tokens, {:.1f} tokens/s", timings.n_prompt,
                            rate(n_evaluated, timings.prompt_seconds), timings.n_generated,
                            rate(timings.n_generated - 1, timings.generate_seconds)));
+  if (timings.n_guessed > 0) {
+    console.note(fmt::format("guessed {} tokens, {} of them right", timings.n_guessed, timings.n_guessed_right));
+  }
 }
 
 }  // namespace llmgen

@@ -11,6 +11,7 @@ Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.has_rope = false});
   a.qkv_bias = a.output_bias = Presence::yes;
   a.alibi_slopes = alibi_slopes(a.n_head);
+  a.gguf_reorders_qkv = true;
   if (!h.gguf()) a.fused_order = QkvOrder::per_head;
   Mlp m = mlp(h, i, Activation::gelu_tanh, false, 4 * static_cast<int>(h.integer(keys::n_embd)));
   m.bias = Presence::yes;

@@ -22,6 +22,7 @@ Layer layer(const Hyper& h, int i) {
   const bool parallel = h.flag_or({"", {"parallel_attn"}}, true);
   if (grouped && !parallel) h.fail({"", {"parallel_attn"}}, "false", "true with new_decoder_architecture");
   Attention a = attention(h, i, {.has_rope = !alibi});
+  a.gguf_reorders_qkv = true;
   h.use(keys::rope_base);
   if (!h.gguf()) {
     const std::int64_t n_kv = h.integer_or({"", {"num_kv_heads"}}, a.n_head, 1, a.n_head);

@@ -10,6 +10,7 @@ Norm norm(const Hyper& h) {
 Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.has_rope = false});
   a.qkv_bias = a.output_bias = Presence::yes;
+  a.gguf_reorders_qkv = true;
   if (!h.gguf()) {
     const bool one = h.flag_or({"", {"multi_query"}}, true);
     a.n_head_kv = one ? 1 : a.n_head;

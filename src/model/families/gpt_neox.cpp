@@ -10,6 +10,7 @@ Norm norm(const Hyper& h) {
 Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.rope_fraction = 0.25});
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, true);
+  a.gguf_reorders_qkv = true;
   if (!h.gguf()) a.fused_order = QkvOrder::per_head;
   Mlp m = mlp(h, i, activation(h, Activation::gelu_erf), false);
   m.bias = Presence::yes;

@@ -69,7 +69,7 @@ class AttentionBlock final : public Block {
       bind_fused(b, build.n_embd, n_q, n_k, n_v);
     } else {
       bind_queries(b, p, build.n_embd, n_q);
-      k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias, 1 / a.input_scale);
+      k_ = b.linear(p + "k", n_k, build.n_embd, a.qkv_bias, 1 / a.input_scale, {a.n_head_kv, a.gguf_interleaves});
       v_ = b.linear(p + "v", n_v, build.n_embd, a.qkv_bias, 1 / a.input_scale);
       b.rotated(p + "q", a.n_head, a.head_dim, a.rope);
       b.rotated(p + "k", a.n_head_kv, a.head_dim, a.rope);
@@ -170,7 +170,8 @@ class AttentionBlock final : public Block {
       fused.weight = b.reordered("attn_qkv", total, n_embd, order);
       fused.bias = b.reordered_floats("attn_qkv.bias", total, order, spec_.qkv_bias);
     } else {
-      fused = b.linear("attn_qkv", total, n_embd, spec_.qkv_bias);
+      const bool same_rows = !spec_.gguf_interleaves && !spec_.gguf_reorders_qkv;
+      fused = b.linear("attn_qkv", total, n_embd, spec_.qkv_bias, 1, {same_rows ? 1 : 0, false});
     }
     q_ = fused.rows(0, n_q);
     k_ = fused.rows(n_q, n_k);
@@ -179,7 +180,8 @@ class AttentionBlock final : public Block {
 
   void bind_queries(Binder& b, const std::string& prefix, std::int64_t n_embd, std::int64_t n_q) {
     if (!spec_.output_gate) {
-      q_ = b.linear(prefix + "q", n_q, n_embd, spec_.qkv_bias, 1 / spec_.input_scale);
+      q_ = b.linear(prefix + "q", n_q, n_embd, spec_.qkv_bias, 1 / spec_.input_scale,
+                    {spec_.n_head, spec_.gguf_interleaves});
       return;
     }
     const std::vector<std::int64_t> order = gated_order(spec_);

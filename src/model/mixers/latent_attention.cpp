@@ -120,6 +120,7 @@ class LatentAttentionBlock final : public Block {
   // GGUF files hold attn_k_b [n_head, kv_rank, nope_dim] and attn_v_b [n_head, value_dim, kv_rank]; folders and older
   // files one matrix with rows [n_head][nope_dim of the key, value_dim of the value] of kv_rank numbers.
   void bind_latent(Binder& b) {
+    b.refuse_adapter("attn_kv_b");
     const std::int64_t n = spec_.n_head, nope = spec_.nope_dim, rank = spec_.kv_rank, v = spec_.value_dim;
     if (b.has("attn_k_b.weight")) {
       k_b_ = b.stacked("attn_k_b", n, rank, nope);

@@ -67,7 +67,8 @@ class Automaton {
   std::uint64_t generation_ = 1;
   std::size_t bytes_ = 0;
   AutomatonState dead_;
-  std::chrono::steady_clock::time_point deadline_;
+  std::uint64_t n_accounts_ = 0;
+  std::chrono::nanoseconds deadline_{};  // in this thread's processor time
 };
 
 }  // namespace llm::sampling

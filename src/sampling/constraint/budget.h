@@ -9,13 +9,15 @@
 
 #include <llm/error.hpp>
 
+#include "base/thread_clock.h"
+
 namespace llm::sampling {
 
 // What compiling one constraint may cost.
 class Budget {
  public:
-  static constexpr std::uint64_t max_work = 40'000'000;  // elementary steps
-  static constexpr std::chrono::milliseconds max_time{800};
+  static constexpr std::uint64_t max_work = 40'000'000;      // elementary steps
+  static constexpr std::chrono::milliseconds max_time{800};  // of the processor
 
   // Throws Error(usage) naming the limit. `what` says what is being compiled.
   void spend(std::uint64_t steps, std::string_view what) {
@@ -25,13 +27,13 @@ class Budget {
     }
     if (work_ - last_look_ < 20'000) return;
     last_look_ = work_;
-    if (std::chrono::steady_clock::now() - start_ > max_time) {
+    if (thread_time() - start_ > max_time) {
       throw Error(ErrorCode::usage, fmt::format("{}: compiling takes longer than {} ms", what, max_time.count()));
     }
   }
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::nanoseconds start_ = thread_time();
   std::uint64_t work_ = 0, last_look_ = 0;
 };
 

@@ -290,7 +290,6 @@ bool NumberSpec::can_become_step(std::string_view text) const {
   const std::size_t max_fraction = integer ? 1 : static_cast<std::size_t>(std::max<std::int64_t>(scale, 1));
   if (p.fraction.size() > max_fraction) return false;
   if ((integer || scale == 0) && p.fraction.find_first_not_of('0') != std::string_view::npos) return false;
-  if (integer && p.negative && p.integer == "0") return false;
   const Decimal value = Decimal::of(p.negative, std::string(p.integer) + std::string(p.fraction),
                                     -static_cast<std::int64_t>(p.fraction.size()));
   if (p.point && (integer || static_cast<std::int64_t>(p.fraction.size()) >= scale)) return contains(value);
@@ -312,7 +311,7 @@ bool NumberSpec::can_become_step(std::string_view text) const {
   };
   if (p.integer.empty()) {
     const Wide top = power_of_ten(static_cast<std::int64_t>(max_digits) + scale) - 1;
-    const bool negative = holds(true, integer ? 1 : 0, top);
+    const bool negative = holds(true, 0, top);
     return p.negative ? negative : (negative && text.empty()) || holds(false, 0, top);
   }
   const Wide digits =

@@ -222,6 +222,123 @@ TEST(Engine, EmbeddingsOfADecoderAreItsHiddenStates) {
   EXPECT_NEAR(squares, 1, 1e-5);
 }
 
+TEST(Engine, DraftModelNeverChangesTheAnswer) {
+  llm::Engine plain(llama(), small);
+  for (const char* name : {"llama-gqa", "llama-tied-bf16", "gpt2", "mamba"}) {
+    llm::EngineOptions options = small;
+    options.draft = golden(name);
+    llm::Engine engine(llama(), options);
+    for (const float temperature : {0.0f, 1.0f}) {
+      llm::Request request = request_of(prompt, 60);
+      request.sampling.temperature = temperature;
+      const llm::Result expected = plain.generate(request);
+      request.draft = 5;
+      request.n_logprobs = 1;
+      const llm::Result found = engine.generate(request);
+      EXPECT_EQ(found.ids, expected.ids) << name;
+      EXPECT_EQ(found.text, expected.text) << name;
+      EXPECT_GT(found.timings.n_guessed, 0) << name;
+      // The model itself is never wrong.
+      if (std::string(name) == "llama-gqa") {
+        EXPECT_EQ(found.timings.n_guessed_right, found.timings.n_guessed);
+      }
+    }
+  }
+}
+
+TEST(Engine, DraftModelServesOneSequence) {
+  llm::EngineOptions options = small;
+  options.draft = golden("llama-bias");
+  options.max_sequences = 2;
+  EXPECT_EQ(code_of([&] { llm::Engine engine(llama(), options); }), llm::ErrorCode::usage);
+  llm::Engine engine(llama(), small);
+  llm::Request request = request_of(prompt, 5);
+  request.draft = 4;
+  EXPECT_EQ(code_of([&] { engine.generate(request); }), llm::ErrorCode::usage);
+}
+
+std::vector<llm::TokenId> long_prompt() {
+  std::vector<llm::TokenId> ids;
+  for (int i = 0; i < 100; ++i) ids.push_back(3 + (i * 7) % 70);
+  return ids;
+}
+
+std::vector<float> logprobs_of(const llm::Result& result) {
+  std::vector<float> values;
+  for (const llm::GeneratedToken& token : result.tokens) values.push_back(token.logprob.value());
+  return values;
+}
+
+const llm::EngineOptions roomy{.n_threads = 1, .n_context = 192};
+
+class SavedState : public testing::TestWithParam<const char*> {};
+
+TEST_P(SavedState, GivesTheSameBitsAsThePrompt) {
+  const llm::Model model = golden(GetParam());
+  const llm::test::TemporaryFolder folder;
+  const std::string path = folder.file("state");
+  llm::Request request = request_of(long_prompt(), 20);
+  request.n_logprobs = 1;
+  llm::Engine first(model, roomy);
+  EXPECT_TRUE(first.load_state(path).problem.empty());
+  const llm::Result expected = first.generate(request);
+  const std::int64_t n = first.save_state(path, request.prompt);
+  ASSERT_GE(n, 64);
+  llm::Engine second(model, roomy);
+  const llm::StateFile state = second.load_state(path);
+  EXPECT_EQ(state.problem, "");
+  EXPECT_EQ(static_cast<std::int64_t>(state.ids.size()), n);
+  const llm::Result found = second.generate(request);
+  EXPECT_EQ(found.timings.n_cached, std::min<std::int64_t>(n, 99));
+  EXPECT_EQ(found.ids, expected.ids);
+  EXPECT_EQ(logprobs_of(found), logprobs_of(expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, SavedState,
+                         testing::Values("llama-gqa", "gemma2", "jamba", "mamba2", "deepseek_v2-lite"));
+
+TEST(StateFile, OfAnotherModelOrTypeIsRefused) {
+  const llm::test::TemporaryFolder folder;
+  const std::string path = folder.file("state");
+  llm::Engine first(llama(), roomy);
+  first.generate(request_of(long_prompt(), 2));
+  ASSERT_GT(first.save_state(path, long_prompt()), 0);
+  llm::EngineOptions other_type = roomy;
+  other_type.kv_type = llm::KvType::f32;
+  llm::Engine second(llama(), other_type);
+  EXPECT_NE(second.load_state(path).problem.find("another model"), std::string::npos);
+  const llm::Model other = golden("llama-bias");
+  EXPECT_NE(llm::Engine(other, roomy).load_state(path).problem.find("another model"), std::string::npos);
+  llm::Engine tight(llama(), {.n_threads = 1, .n_context = 64});
+  EXPECT_NE(tight.load_state(path).problem, "");
+  const std::string text = folder.write("notes.txt", "no state at all");
+  const llm::StateFile found = second.load_state(text);
+  EXPECT_FALSE(found.problem.empty());
+  EXPECT_FALSE(found.may_replace);
+}
+
+TEST(StateFile, DamageIsAlwaysFound) {
+  const llm::test::TemporaryFolder folder;
+  const std::string path = folder.file("state");
+  const llm::Request request = request_of(long_prompt(), 8);
+  llm::Engine first(llama(), roomy);
+  const llm::Result expected = first.generate(request);
+  ASSERT_GT(first.save_state(path, request.prompt), 0);
+  std::ifstream in(path, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), {});
+  llm::Engine second(llama(), roomy);
+  for (std::size_t at = 0; at < whole.size(); at += at < 1000 ? 1 : 997) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    EXPECT_NE(second.load_state(folder.write("damaged", damaged)).problem, "") << "byte " << at;
+    if (at % 7 == 0) {
+      EXPECT_NE(second.load_state(folder.write("damaged", whole.substr(0, at))).problem, "") << "cut at " << at;
+    }
+  }
+  EXPECT_NE(second.load_state(folder.write("damaged", whole + "x")).problem, "");
+  EXPECT_EQ(second.generate(request).ids, expected.ids);
+}
+
 TEST(Session, LogitsFollowTheIds) {
   llm::Session session(llama(), small);
   EXPECT_EQ(code_of([&] { session.logits(); }), llm::ErrorCode::usage);
@@ -394,7 +511,6 @@ TEST(AvailableMemory, IsWhatTheContainerLeaves) {
 TEST(Lookup, GuessesWhatFollowedTheSameRunBefore) {
   llm::api::Lookup lookup(8);
   const std::vector<llm::TokenId> ids = {1, 2, 3, 4, 5, 6, 9, 9, 3, 4};
-  lookup.extend(ids);
   std::vector<llm::TokenId> guesses;
   lookup.guess(ids, 3, guesses);
   EXPECT_EQ(guesses, (std::vector<llm::TokenId>{5, 6, 9}));

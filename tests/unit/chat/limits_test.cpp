@@ -37,7 +37,8 @@ std::vector<Hostile> hostile() {
       {"precision", "{{ '%.999999999f' % 1 }}", "precision"},
       {"centered", "{{ 'x' | center(999999999) }}", "16 MiB"},
       {"indented", "{{ 'x' | indent(999999999, true) }}", "16 MiB"},
-      {"power", "{{ 9 ** 9 ** 9 }}", "127 bits"},
+      {"power", "{{ 9 ** 9 ** 9 }}", "4300 digits"},
+      {"large_integers", "{% for i in range(99999) %}{{ 7 ** 4000 // 9 ** 3000 == i }}{% endfor %}", "more than"},
       {"macro_recursion", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "too deep"},
       {"loop_recursion", "{% set l = [] %}{{ l.append(l) }}{% for x in l recursive %}{{ loop(x) }}{% endfor %}",
        "too deep"},
@@ -67,7 +68,7 @@ TEST_P(HostileTemplate, IsRefusedByNameWithinASecond) {
   const auto begin = std::chrono::steady_clock::now();
   try {
     const llm::ChatTemplate chat(GetParam().source);
-    const std::string text = chat.render_variables("{}", "2026-07-14T09:05:03");
+    const std::string text = chat.render("[]", {});
     FAIL() << "rendered " << text.size() << " bytes";
   } catch (const llm::Error& error) {
     EXPECT_EQ(error.code(), llm::ErrorCode::usage);
