@@ -46,7 +46,7 @@ struct GeneratedToken {
 
 /// A piece of work: a prompt and what to do after it.
 struct Request {
-  std::vector<TokenId> prompt = {};
+  std::vector<TokenId> prompt = {};          ///< encoder-decoder models: the source
   std::vector<TokenId> decoder_prompt = {};  ///< encoder-decoder models; empty: the model's start token
   int max_tokens = 512;                      ///< -1: until the context is full
   SamplingOptions sampling = {};
@@ -57,6 +57,8 @@ struct Request {
   int n_logprobs = 0;
   int lookup = 0;  ///< n-gram speculation: guess up to so many tokens; never changes the text
   std::optional<Constraint> constraint = {};
+  BeamOptions beams = {};
+  std::optional<TokenRules> rules = {};  ///< absent: those of the model, if it is an encoder-decoder
   /// Called on the thread that drives the engine; false ends the request with `cancelled`.
   std::function<bool(const GeneratedToken&)> on_token = {};
 };
@@ -66,6 +68,14 @@ struct Timings {
   std::int64_t n_prompt = 0, n_cached = 0, n_generated = 0;
 };
 
+/// A complete answer of a beam search.
+struct BeamAnswer {
+  std::vector<TokenId> ids = {};
+  std::string text = {};
+  double score = 0;
+  FinishReason reason = FinishReason::stop;
+};
+
 struct Result {
   std::vector<TokenId> ids = {};
   std::string text = {};
@@ -73,6 +83,7 @@ struct Result {
   std::string stop_text = {};               ///< the stop string or end token that ended it
   std::string error = {};                   ///< if reason is error
   std::vector<GeneratedToken> tokens = {};  ///< with log-probabilities, if asked for; text is empty in them
+  std::vector<BeamAnswer> beams = {};       ///< of a beam search, the best first: it is the answer
   Timings timings = {};
 };
 

@@ -24,7 +24,8 @@ struct SequenceView {
   std::int64_t n_source = 0;
   bool whole = false;  // all ids in one step
 
-  std::int64_t n_pending() const { return n_ids - n_done; }
+  // Ids to evaluate: none if nobody waits for results.
+  std::int64_t n_pending() const { return outputs_from < n_ids ? n_ids - n_done : 0; }
 };
 
 struct StepLimits {
@@ -63,7 +64,8 @@ struct StepChoice {
 
 // Chooses one step: single tokens of all running sequences, then prompt chunks of the oldest, then new sequences in
 // order of arrival, as long as rows, outputs and memory last. If memory is short, the youngest running sequence waits
-// again, so the oldest always gets on. `choice` is overwritten; the views' n_done and running are kept up to date.
+// again, so the oldest always gets on; and if nothing can run, those that hold state and have nothing to do. `choice`
+// is overwritten; the views' n_done and running are kept up to date.
 void choose_step(std::span<SequenceView> views, const StepLimits& limits, StepMemory& memory, StepChoice& choice);
 
 }  // namespace llm::engine

@@ -31,13 +31,6 @@ std::vector<std::int64_t> without_ones(std::vector<std::int64_t> shape) {
   return shape;
 }
 
-const TensorName* lookup(std::span<const TensorName> names, std::string_view canonical) {
-  for (const TensorName& name : names) {
-    if (name.canonical == canonical) return &name;
-  }
-  return nullptr;
-}
-
 bool is_weight_type(TensorType type) {
   switch (type) {
     case TensorType::I8:
@@ -66,7 +59,7 @@ Binder::Binder(const Hyper& hyper, const Family& family, bool header_only)
     return std::string(naming.prefixes.front());
   };
   hf_base_[0] = base(family_.naming);
-  if (family_.kind == ModelKind::encoder_decoder) hf_base_[1] = base(family_.encoder_naming);
+  if (family_.encoder_layer != nullptr) hf_base_[1] = base(family_.encoder_naming);
 }
 
 void Binder::enter(const Stack& stack, int layer) {
@@ -84,15 +77,19 @@ std::string Binder::actual_name(std::string_view name, int number) const {
   const std::size_t dot = name.rfind('.');
   const std::string_view stem = name.substr(0, dot), ending = name.substr(dot);
   const auto replace = [&](std::span<const TensorName> names, const std::string& scope) -> std::optional<std::string> {
-    std::string result;
-    if (const TensorName* whole = lookup(names, name)) {
-      result = fill_number(whole->actual, number);
-    } else if (const TensorName* part = lookup(names, stem)) {
-      result = fill_number(part->actual, number) + std::string(ending);
-    } else {
-      return std::nullopt;
+    std::optional<std::string> first;
+    for (const bool is_whole : {true, false}) {
+      for (const TensorName& known : names) {
+        if (known.canonical != (is_whole ? name : stem)) continue;
+        std::string result = fill_number(known.actual, number);
+        if (!is_whole) result += ending;
+        result = result.starts_with('^') ? result.substr(1) : scope + result;
+        if (file_.find_tensor(result) != nullptr) return result;
+        if (!first) first = std::move(result);
+      }
+      if (first) break;
     }
-    return result.starts_with('^') ? result.substr(1) : scope + result;
+    return first;
   };
   if (hyper_.gguf()) {
     if (auto own = replace(family_.gguf_names, gguf_scope_)) return *own;

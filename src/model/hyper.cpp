@@ -14,8 +14,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t max_layers = 1024;
-
 std::string describe(const json& value) {
   std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
   if (text.size() > 60) text = text.substr(0, 57) + "...";

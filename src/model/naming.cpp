@@ -32,8 +32,22 @@ constexpr TensorName common[] = {
 };
 
 constexpr std::string_view inert_endings[] = {
-    "rotary_emb.inv_freq", "attn.masked_bias",    "attn.bias",         "attention.masked_bias", "attention.bias",
-    "position_ids",        "pooler.dense.weight", "pooler.dense.bias", "pooler.weight",         "pooler.bias",
+    "rotary_emb.inv_freq",
+    "attn.masked_bias",
+    "attn.bias",
+    "attention.masked_bias",
+    "attention.bias",
+    "position_ids",
+    "pooler.dense.weight",
+    "pooler.dense.bias",
+    "pooler.weight",
+    "pooler.bias",
+    // Encoder-decoders: further copies of one table of tokens, tables of sinusoids, distances in cross attention.
+    "coder.embed_tokens.weight",
+    "coder.embed_positions.weights",
+    "coder.embed_positions.weight",
+    "EncDecAttention.relative_attention_bias.weight",
+    "cross_attn_rel_b.weight",
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "program.h"
 #include "report.h"
+#include "translation.h"
 
 namespace llmgen {
 
@@ -27,6 +28,7 @@ struct BatchFlags {
   SamplingFlags sampling;
   ConstraintFlags constraint;
   ChatFlags chat;
+  TranslationFlags translation;
   std::string input = "-", output = "-";
   std::string line_template, shard, pooling;
   std::string kv_memory;
@@ -81,7 +83,7 @@ std::uint64_t parse_bytes(const std::string& text) {
 
 class BatchRun {
  public:
-  BatchRun(BatchFlags& flags, const Console& console)
+  BatchRun(const CLI::App& app, BatchFlags& flags, const Console& console)
       : flags_(flags),
         console_(console),
         shard_(parse_shard(flags.shard)),
@@ -92,6 +94,10 @@ class BatchRun {
         engine_(model_, options_of(flags)),
         progress_(console),
         start_(Clock::now()) {
+    complete_request(app, flags.translation, model_, rules_.defaults);
+    rules_.source_lang = flags.translation.source_lang;
+    rules_.target_lang = flags.translation.target_lang;
+    rules_.beams_given = flags.translation.beams > 0;
     result_rules_ = {.ids = flags.ids, .timings = flags.timings, .chat = rules_.chat};
     pooling_.normalize = !flags.no_normalize;
     pooling_.pooling = flags.pooling;
@@ -322,12 +328,12 @@ void refuse_same_file(const BatchFlags& flags) {
   }
 }
 
-int run_batch(BatchFlags& flags) {
+int run_batch(const CLI::App& app, BatchFlags& flags) {
   const Console console = console_of(flags.console);
   if (flags.score && flags.embed) throw llm::Error(llm::ErrorCode::usage, "--score and --embed exclude each other");
   refuse_same_file(flags);
   watch_interrupt();
-  return BatchRun(flags, console).run();
+  return BatchRun(app, flags, console).run();
 }
 
 constexpr const char* footer =
@@ -387,10 +393,12 @@ void add_batch(CLI::App& app, Program& program) {
   add_run_flags(*command, flags->run);
   add_sampling_flags(*command, flags->sampling);
   add_constraint_flags(*command, flags->constraint);
+  add_translation_flags(*command, flags->translation);
   add_console_flags(*command, flags->console);
   command->footer(footer);
   add_environment(*command);
-  command->callback([&program, flags] { program.run = [flags] { return run_batch(*flags); }; });
+  command->callback(
+      [command, &program, flags] { program.run = [command, flags] { return run_batch(*command, *flags); }; });
 }
 
 }  // namespace llmgen

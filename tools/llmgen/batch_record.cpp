@@ -8,6 +8,7 @@
 
 #include "options.h"
 #include "report.h"
+#include "translation.h"
 
 namespace llmgen {
 
@@ -178,6 +179,20 @@ const std::map<std::string, Setter>& option_setters() {
       {"special", [](const auto& f, const auto& v, Record& r) { r.request.special = boolean(f, v); }},
       {"lookup",
        [](const auto& f, const auto& v, Record& r) { r.request.lookup = static_cast<int>(whole(f, v, 0, 64)); }},
+      {"beams",
+       [](const auto& f, const auto& v, Record& r) {
+         r.request.beams.n = static_cast<int>(whole(f, v, 1, 64));
+         r.beams_given = true;
+       }},
+      {"length_penalty", [](const auto& f, const auto& v,
+                            Record& r) { r.request.beams.length_penalty = static_cast<float>(number(f, v)); }},
+      {"early_stopping",
+       [](const auto& f, const auto& v, Record& r) {
+         r.request.beams.stop = parse_beam_stop(v.is_boolean() ? dump(v) : string(f, v), f);
+       }},
+      {"source_lang", [](const auto& f, const auto& v, Record& r) { r.source_lang = string(f, v); }},
+      {"target_lang", [](const auto& f, const auto& v, Record& r) { r.target_lang = string(f, v); }},
+      {"decoder_ids", [](const auto& f, const auto& v, Record& r) { r.request.decoder_prompt = id_list(f, v); }},
       {"json_schema",
        [](const auto&, const auto& v, Record& r) {
          r.request.constraint =
@@ -297,6 +312,9 @@ class RecordParser {
  public:
   RecordParser(const RecordRules& rules, const llm::Model& model) : rules_(rules), model_(model) {
     record_.request = rules.defaults;
+    record_.source_lang = rules.source_lang;
+    record_.target_lang = rules.target_lang;
+    record_.beams_given = rules.beams_given;
     record_.carried = ordered_json::object();
   }
 
@@ -381,7 +399,7 @@ class RecordParser {
   }
 
   std::vector<llm::TokenId> encode_plain(const std::string& text) {
-    return tokenizer_of(model_).encode(text, {.add_special = true, .parse_special = rules_.parse_special});
+    return text_ids(model_, text, rules_.parse_special, record_.source_lang, record_.target_lang);
   }
 
   // The prompt in whichever form it is given.
@@ -401,9 +419,9 @@ class RecordParser {
     } else if (object.contains("prompt_ids")) {
       record_.request.prompt = id_list("prompt_ids", object["prompt_ids"]);
       for (const llm::TokenId id : record_.request.prompt) {
-        if (id >= model_.info().n_vocab)
-          throw RecordError("prompt_ids",
-                            fmt::format("prompt_ids: {} is outside the vocabulary of {}", id, model_.info().n_vocab));
+        if (id >= model_.info().n_vocab_source)
+          throw RecordError("prompt_ids", fmt::format("prompt_ids: {} is outside the vocabulary of {}", id,
+                                                      model_.info().n_vocab_source));
       }
     } else if (object.contains("prompt")) {
       if (object["prompt"].is_array()) {
@@ -474,6 +492,19 @@ class RecordParser {
     } catch (const llm::Error& error) {
       throw RecordError("sampling", error.message());
     }
+    read_search();
+  }
+
+  // A search that the line does not ask for gives way to what it does ask for.
+  void read_search() {
+    llm::Request& request = record_.request;
+    if (model_.info().is_encoder_decoder && record_.target_lang != rules_.target_lang) {
+      set_target_language(model_, record_.target_lang, request);
+    }
+    const bool draws = request.sampling.temperature > 0 && rules_.defaults.beams.n > 1;
+    const bool cannot_search =
+        draws || request.constraint || !request.stop.empty() || !request.sampling.logit_bias.empty();
+    if (!record_.beams_given && cannot_search) request.beams.n = 1;
   }
 
   std::vector<llm::TokenId> continuation(const std::string& field, const std::string& text) {

@@ -30,6 +30,8 @@ struct RecordRules {
   bool parse_special = false;
   bool strict = false;        // unknown fields of an OpenAI body are errors
   std::string line_template;  // "Summarise: {text}"
+  std::string source_lang, target_lang;
+  bool beams_given = false;  // on the command line, not by the model
 };
 
 // One line, understood.
@@ -42,6 +44,8 @@ struct Record {
   nlohmann::ordered_json carried;  // id and the user's own fields
   bool chat = false;               // the prompt is a conversation
   int n_choices = 1;               // OpenAI's n
+  std::string source_lang, target_lang;
+  bool beams_given = false;
   // OpenAI batch format.
   bool openai = false;
   std::string custom_id, url, model_name;

@@ -74,6 +74,7 @@ ordered_json generated_json(std::uint64_t index, const Record& record, const std
   object["text"] = result.text;
   if (rules.ids) object["ids"] = result.ids;
   object["finish_reason"] = llm::to_string(result.reason);
+  if (!result.beams.empty()) object["score"] = result.beams.front().score;
   if (record.chat) add_answer_parts(object, model, rules.chat, result.text);
   const std::size_t n_prompt = record.request.prompt.size();
   object["usage"] = {{"prompt_tokens", n_prompt},
