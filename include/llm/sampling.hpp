@@ -47,12 +47,12 @@ struct SamplingOptions {
 /// What an answer must begin and end with, and what it may not contain. Publishers of translation models rely on such
 /// rules; ids outside the vocabulary are refused.
 struct TokenRules {
-  std::optional<TokenId> first;              ///< the first token of the answer, e.g. its language
-  std::optional<TokenId> last;               ///< the last one of an answer that gets as long as max_tokens allows
-  std::vector<std::vector<TokenId>> banned;  ///< runs of tokens that may not appear
-  std::vector<TokenId> banned_first;         ///< tokens that the answer may not begin with
-  int min_tokens = 0;                        ///< no end before so many tokens
-  int no_repeat_ngram = 0;                   ///< no run of so many tokens appears twice; 0: off
+  std::optional<TokenId> first = {};              ///< the first token of the answer, e.g. its language
+  std::optional<TokenId> last = {};               ///< the last one of an answer that gets as long as max_tokens allows
+  std::vector<std::vector<TokenId>> banned = {};  ///< runs of tokens that may not appear
+  std::vector<TokenId> banned_first = {};         ///< tokens that the answer may not begin with
+  int min_tokens = 0;                             ///< no end before so many tokens
+  int no_repeat_ngram = 0;                        ///< no run of so many tokens appears twice; 0: off
 };
 
 /// When a beam search ends: `open` when no answer under way can beat those that are complete, judged as long as it is;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -15,6 +16,11 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::uintmax_t max_bytes = 16 << 20;
+
+bool is_token(const json& id) {
+  return id.is_number_integer() && id.get<std::int64_t>() >= 0 &&
+         id.get<std::int64_t>() <= std::numeric_limits<TokenId>::max();
+}
 
 // Values of an object by key; null and absent are the same.
 class Keys {
@@ -52,6 +58,16 @@ class Keys {
     if (!value->is_number()) fail(key, "a number");
     return value->get<float>();
   }
+  // Those of an id or a list that are token ids at all.
+  std::vector<TokenId> valid_tokens(const char* key) const {
+    const json* value = find(key);
+    std::vector<TokenId> ids;
+    if (value == nullptr) return ids;
+    for (const json& id : value->is_array() ? *value : json::array({*value})) {
+      if (is_token(id)) ids.push_back(id.get<TokenId>());
+    }
+    return ids;
+  }
   // A token id, or the first of a list.
   std::optional<TokenId> token(const char* key) const {
     const std::vector<TokenId> ids = tokens(key);
@@ -78,10 +94,7 @@ class Keys {
   std::vector<TokenId> ids_in(const char* key, const json& list) const {
     std::vector<TokenId> ids;
     for (const json& id : list) {
-      if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
-          id.get<std::int64_t>() > std::numeric_limits<TokenId>::max()) {
-        fail(key, "token ids");
-      }
+      if (!is_token(id)) fail(key, "token ids");
       ids.push_back(id.get<TokenId>());
     }
     return ids;
@@ -114,7 +127,7 @@ TokenRules token_rules(const Keys& keys) {
   TokenRules rules;
   rules.first = keys.token("forced_bos_token_id");
   rules.last = keys.token("forced_eos_token_id");
-  const std::vector<TokenId> ends = keys.tokens("eos_token_id");
+  const std::vector<TokenId> ends = keys.valid_tokens("eos_token_id");
   for (std::vector<TokenId>& run : keys.runs("bad_words_ids")) {
     const bool is_end = run.size() == 1 && std::find(ends.begin(), ends.end(), run[0]) != ends.end();
     if (!is_end) rules.banned.push_back(std::move(run));
@@ -128,7 +141,7 @@ TokenRules token_rules(const Keys& keys) {
 
 }  // namespace
 
-GenerationFile generation_file(const formats::WeightsFile& file) {
+GenerationFile generation_file(const formats::WeightsFile& file, bool is_encoder_decoder) {
   GenerationFile result;
   if (file.kind() != formats::SourceKind::hugging_face) return result;
   const std::optional<std::string> own = read_beside(file, "generation_config.json");
@@ -136,6 +149,8 @@ GenerationFile generation_file(const formats::WeightsFile& file) {
   json object = json::parse(own ? *own : std::string(file.config_json()), nullptr, false);
   if (!object.is_object()) throw Error(ErrorCode::model, fmt::format("{}: found no JSON object", source));
   const Keys keys(std::move(object), source);
+  if (own) result.end_tokens = keys.valid_tokens("eos_token_id");
+  if (!is_encoder_decoder) return result;
   GenerationDefaults& d = result.defaults;
   d.sample = keys.flag("do_sample");
   d.temperature = keys.number("temperature");
@@ -151,7 +166,6 @@ GenerationFile generation_file(const formats::WeightsFile& file) {
   }
   d.decoder_start = keys.token("decoder_start_token_id");
   d.rules = token_rules(keys);
-  if (own) result.end_tokens = keys.tokens("eos_token_id");
   return result;
 }
 

@@ -75,7 +75,8 @@ Model Model::load(const std::string& path, const LoadOptions& options) {
   impl->held_bytes = impl->model->converted_bytes() + (options.mmap ? 0 : impl->model->file().file_bytes());
   report(0.97f);
   impl->tokenizer = api::open_tokenizer(impl->model->file());
-  api::GenerationFile generation = api::generation_file(impl->model->file());
+  const bool is_encoder_decoder = impl->model->spec().kind == model::ModelKind::encoder_decoder;
+  api::GenerationFile generation = api::generation_file(impl->model->file(), is_encoder_decoder);
   impl->tokens = token_table(impl->tokenizer, impl->model->spec().n_vocab, std::move(generation.end_tokens));
   impl->generation = std::move(generation.defaults);
   impl->info = api::model_info(*impl->model);

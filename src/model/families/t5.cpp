@@ -76,7 +76,8 @@ Layer decoder_layer(const Hyper& h, int i) {
 // says something else.
 void finish(const Hyper& h, ModelSpec& m) {
   if (h.gguf()) h.use(keys::layer_norm_eps);  // the same number as the one that is read
-  const bool scales = h.flag_or({"", {"scale_decoder_outputs"}}, m.head.tied);
+  const bool tied_if_silent = h.gguf() || h.architecture() == "t5";
+  const bool scales = h.flag_or({"", {"scale_decoder_outputs"}}, m.head.tied && (tied_if_silent || h.has(keys::tied)));
   if (scales) m.head.scale = 1 / std::sqrt(static_cast<float>(m.n_embd));
   if (!h.gguf()) m.head.tied = h.file().find_tensor("lm_head.weight") == nullptr;
 }
