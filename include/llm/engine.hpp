@@ -62,7 +62,7 @@ struct GeneratedToken {
 
 /// A piece of work: a prompt and what to do after it.
 struct Request {
-  std::vector<TokenId> prompt = {};
+  std::vector<TokenId> prompt = {};          ///< encoder-decoder models: the source
   std::vector<TokenId> decoder_prompt = {};  ///< encoder-decoder models; empty: the model's start token
   int max_tokens = 512;                      ///< -1: until the context is full
   SamplingOptions sampling = {};
@@ -74,6 +74,8 @@ struct Request {
   int lookup = 0;  ///< n-gram speculation: guess up to so many tokens; never changes the text
   int draft = 0;   ///< guess up to so many tokens with EngineOptions::draft; never changes the text
   std::optional<Constraint> constraint = {};
+  BeamOptions beams = {};
+  std::optional<TokenRules> rules = {};  ///< absent: those of the model, if it is an encoder-decoder
   /// Called on the thread that drives the engine; false ends the request with `cancelled`.
   std::function<bool(const GeneratedToken&)> on_token = {};
 };
@@ -84,6 +86,14 @@ struct Timings {
   std::int64_t n_guessed = 0, n_guessed_right = 0;  ///< tokens of lookup and draft
 };
 
+/// A complete answer of a beam search.
+struct BeamAnswer {
+  std::vector<TokenId> ids = {};
+  std::string text = {};
+  double score = 0;
+  FinishReason reason = FinishReason::stop;
+};
+
 struct Result {
   std::vector<TokenId> ids = {};
   std::string text = {};
@@ -92,6 +102,7 @@ struct Result {
   std::string error = {};      ///< if reason is error, and what kind:
   ErrorCode error_code = ErrorCode::internal;
   std::vector<GeneratedToken> tokens = {};  ///< with log-probabilities, if asked for; text is empty in them
+  std::vector<BeamAnswer> beams = {};       ///< of a beam search, the best first: it is the answer
   Timings timings = {};
 };
 

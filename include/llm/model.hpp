@@ -13,6 +13,7 @@
 #include <llm/chat.hpp>
 #include <llm/error.hpp>
 #include <llm/export.hpp>
+#include <llm/sampling.hpp>
 #include <llm/tokenizer.hpp>
 
 namespace llm {
@@ -41,6 +42,8 @@ struct LoadOptions {
 struct ModelInfo {
   std::string architecture, name, container;  ///< container: "GGUF", "Hugging Face", "llama2.c"
   std::int64_t n_params = 0, n_layer = 0, n_embd = 0, n_head = 0, n_head_kv = 0, n_vocab = 0, n_context_train = 0;
+  std::int64_t n_encoder_layer = 0;  ///< encoder-decoders; n_layer is then the decoder's
+  std::int64_t n_vocab_source = 0;   ///< ids of a prompt are below this
   std::uint64_t file_bytes = 0;
   struct TypeShare {
     std::string type;
@@ -59,6 +62,17 @@ struct ModelInfo {
   std::vector<std::string> unused_keys, unused_tensors;
 };
 
+/// How its publisher means a model to be used: generation_config.json of a folder, else its config.json. Empty: not
+/// said.
+struct GenerationDefaults {
+  std::optional<bool> sample;
+  std::optional<float> temperature, top_p, repeat_penalty, length_penalty;
+  std::optional<int> top_k, max_tokens, beams;
+  std::optional<BeamStop> stop;
+  std::optional<TokenId> decoder_start;
+  TokenRules rules;
+};
+
 /// Bytes a run will take.
 struct MemoryPlan {
   std::uint64_t weights = 0, state = 0, activations = 0, total = 0;
@@ -73,6 +87,7 @@ class LLM_API Model {
   static Model load(const std::string& path, const LoadOptions& options = {});
 
   const ModelInfo& info() const;
+  const GenerationDefaults& generation_defaults() const;
   /// Null if the file has no vocabulary.
   const Tokenizer* tokenizer() const;
   /// The template in the file by its name ("" is the default one); nullopt if there is none.

@@ -2,6 +2,7 @@
 #define LLM_SAMPLING_HPP
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,33 @@ struct SamplingOptions {
 
   /// Sets the number of this name, e.g. "top_k"; false if no number is called so.
   LLM_API bool set(std::string_view name, double value);
+  /// Throws Error(usage) that names the option, its value and the range.
+  LLM_API void validate() const;
+};
+
+/// What an answer must begin and end with, and what it may not contain. Publishers of translation models rely on such
+/// rules; ids outside the vocabulary are refused.
+struct TokenRules {
+  std::optional<TokenId> first = {};              ///< the first token of the answer, e.g. its language
+  std::optional<TokenId> last = {};               ///< the last one of an answer that gets as long as max_tokens allows
+  std::vector<std::vector<TokenId>> banned = {};  ///< runs of tokens that may not appear
+  std::vector<TokenId> banned_first = {};         ///< tokens that the answer may not begin with
+  int min_tokens = 0;                             ///< no end before so many tokens
+  int no_repeat_ngram = 0;                        ///< no run of so many tokens appears twice; 0: off
+};
+
+/// When a beam search ends: `open` when no answer under way can beat those that are complete, judged as long as it is;
+/// `full` as soon as there are as many complete answers as beams; `never` as `open`, judged as long as it may get.
+enum class BeamStop : std::uint8_t { open, full, never };
+
+/// Search for the likeliest answer instead of drawing its tokens one by one: the best n beginnings are followed at
+/// once. A complete answer counts (sum of its tokens' log-probabilities) / (number of tokens, the end
+/// included)^length_penalty. Samplers have no part in it.
+struct BeamOptions {
+  int n = 1;  ///< 1: no search
+  float length_penalty = 1.0f;
+  BeamStop stop = BeamStop::open;
+
   /// Throws Error(usage) that names the option, its value and the range.
   LLM_API void validate() const;
 };

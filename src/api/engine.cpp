@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "api/available_memory.h"
+#include "api/beam_job.h"
 #include "api/draft.h"
 #include "api/engine_impl.h"
 #include "api/lookup.h"
@@ -132,7 +133,7 @@ void Engine::Impl::take_inbox() {
   for (std::unique_ptr<api::Job>& job : jobs) {
     if (!job->ended()) {
       try {
-        job->sequence_id = core.add(job->sequence(), *job);
+        job->start(core);
       } catch (...) {
         job->fail(std::current_exception());
       }
@@ -142,7 +143,7 @@ void Engine::Impl::take_inbox() {
   for (const Ticket ticket : tickets) {
     for (const std::unique_ptr<api::Job>& job : active) {
       if (job->ticket != ticket || job->ended()) continue;
-      if (job->sequence_id != 0) core.remove(job->sequence_id);
+      job->leave(core);
       job->cancel();
     }
   }
@@ -157,6 +158,7 @@ void Engine::Impl::deliver_ended() {
     const std::unique_ptr<api::Job> job = std::move(active[i]);
     active.erase(active.begin() + static_cast<std::ptrdiff_t>(i));
     --n_pending;
+    job->leave(core);
     job->deliver();
   }
 }
@@ -165,6 +167,9 @@ bool Engine::Impl::step() {
   take_inbox();
   const bool had_work = !active.empty();
   core.step();
+  for (const std::unique_ptr<api::Job>& job : active) {
+    if (!job->ended()) job->after_step(core);
+  }
   deliver_ended();
   return had_work;
 }
@@ -175,6 +180,10 @@ Engine::~Engine() = default;
 
 Engine::Ticket Engine::submit(Request request, std::function<void(Result)> done) {
   if (request.prompt.empty()) throw Error(ErrorCode::usage, "prompt: found no token, expected at least one");
+  if (request.beams.n > 1 && request.max_tokens != 0) {
+    return impl_->queue(std::make_unique<api::BeamJob>(impl_->model_impl(), std::move(request),
+                                                       impl_->run.engine.n_context, std::move(done)));
+  }
   auto job = impl_->make_job(std::move(request), std::move(done));
   if (job->is_empty()) job->end_empty();
   return impl_->queue(std::move(job));

@@ -1,9 +1,8 @@
 #include "api/generate_job.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "api/request_checks.h"
 #include "sampling/logprobs.h"
 
 namespace llm::api {
@@ -20,70 +19,28 @@ std::size_t whole_characters(std::string_view text) {
   return text.size();
 }
 
-void check_ids(const std::vector<TokenId>& ids, std::int64_t n_vocab, const char* name) {
-  for (const TokenId id : ids) {
-    if (id < 0 || id >= n_vocab) {
-      throw Error(ErrorCode::usage, fmt::format("{}: token id {}, expected 0 to {}", name, id, n_vocab - 1));
-    }
-  }
-}
-
 }  // namespace
 
 GenerateJob::GenerateJob(const Model::Impl& model, Request request, std::int64_t n_context,
                          std::vector<std::unique_ptr<Guesser>> guessers,
                          std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done)
     : model_(&model),
-      request_(std::move(request)),
+      request_(checked(model, std::move(request), n_context)),
       n_context_(n_context),
       done_(std::move(done)),
       sampler_(request_.sampling, *model.tokens),
       stops_(request_.stop),
       guessers_(std::move(guessers)),
+      rules_(*request_.rules, *model.tokens, answer_limit(model, request_, n_context), !request_.ignore_eos),
       constraint_(std::move(constraint)) {
-  const model::ModelSpec& spec = model.model->spec();
-  if (!spec.head.exists || spec.kind == model::ModelKind::encoder) {
-    throw Error(ErrorCode::usage, "this model gives embeddings, expected one that generates text");
-  }
-  const bool has_source = spec.kind == model::ModelKind::encoder_decoder;
-  check_ids(request_.prompt, has_source && spec.n_vocab_source > 0 ? spec.n_vocab_source : spec.n_vocab, "prompt");
-  check_ids(request_.decoder_prompt, spec.n_vocab, "decoder prompt");
-  if (!request_.stop.empty() && !model.tokenizer) {
-    throw Error(ErrorCode::usage, "stop strings: this model has no vocabulary, expected one with text");
-  }
-  if (request_.max_tokens < -1) {
-    throw Error(ErrorCode::usage, fmt::format("max tokens: found {}, expected -1 or more", request_.max_tokens));
-  }
-  if (request_.n_logprobs < 0 || request_.lookup < 0 || request_.draft < 0) {
-    throw Error(ErrorCode::usage, fmt::format("log-probabilities {}, lookup {}, draft {}: expected 0 or more",
-                                              request_.n_logprobs, request_.lookup, request_.draft));
-  }
-  if (has_source && request_.decoder_prompt.empty()) {
-    if (spec.decoder_start_token < 0) {
-      throw Error(ErrorCode::usage, "decoder prompt: the model names no start token, expected one in the request");
-    }
-    request_.decoder_prompt = {spec.decoder_start_token};
-  }
-  if (!has_source && !request_.decoder_prompt.empty()) {
-    throw Error(ErrorCode::usage, "decoder prompt: found one, expected none (the model has no encoder)");
-  }
-  const auto n_prompt = static_cast<std::int64_t>(request_.prompt.size());
-  if (n_prompt > n_context_ || (!has_source && n_prompt == n_context_ && request_.max_tokens != 0)) {
-    throw Error(ErrorCode::context,
-                fmt::format("prompt: {} tokens, expected fewer than {} (the context)", n_prompt, n_context_));
-  }
   if (model.tokenizer) decoder_.emplace(*model.tokenizer, request_.special);
-  result_.timings.n_prompt = n_prompt;
+  result_.timings.n_prompt = static_cast<std::int64_t>(request_.prompt.size());
   start_ = Clock::now();
 }
 
 engine::SequenceOptions GenerateJob::sequence() {
-  const bool has_source = !request_.decoder_prompt.empty();
-  engine::SequenceOptions options{.ids = has_source ? request_.decoder_prompt : request_.prompt,
-                                  .source = has_source ? request_.prompt : std::vector<TokenId>()};
+  engine::SequenceOptions options = sequence_of(*model_, request_, n_context_);
   const auto n_ids = static_cast<std::int64_t>(options.ids.size());
-  options.max_ids = request_.max_tokens < 0 ? n_context_ : std::min(n_context_, n_ids + request_.max_tokens);
-  options.outputs_from = n_ids - 1;
   n_before_ = n_ids;
   result_.ids.reserve(static_cast<std::size_t>(std::max<std::int64_t>(options.max_ids - n_ids, 0)));
   return options;
@@ -137,7 +94,7 @@ bool GenerateJob::accept(TokenId id, std::int64_t n_ids, bool completes) {
     flush_text();
     if (stops_.found()) {
       result_.stop_text = *stops_.found();
-    } else {
+    } else if (model_->tokenizer) {
       result_.stop_text = model_->tokenizer->token_text(id);
     }
     if (!token_text_.empty()) give(id, token_text_);
@@ -174,9 +131,17 @@ bool GenerateJob::accept(TokenId id, std::int64_t n_ids, bool completes) {
 TokenId GenerateJob::choose(std::span<float> logits, std::span<const TokenId> history) {
   if (has_forced()) return forced_[n_forced_used_++];
   const auto position = static_cast<std::int64_t>(history.size());
-  if (!constraint_) return sampler_.sample(logits, history, request_.sequence_key, position);
-  const std::shared_ptr<const sampling::TokenMask> allowed = constraint_->mask();
-  const TokenId token = sampler_.sample(logits, history, request_.sequence_key, position, allowed.get());
+  const std::shared_ptr<const sampling::TokenMask> possible = constraint_ ? constraint_->mask() : nullptr;
+  const sampling::TokenMask* allowed = possible.get();
+  std::optional<TokenId> ruled;
+  if (!rules_.empty()) {
+    const std::int64_t n_generated = position - n_before_;
+    ruled = rules_.forced(n_generated);
+    if (ruled && allowed != nullptr && !allowed->test(*ruled)) ruled.reset();
+    if (!ruled) allowed = rules_.allowed(history, n_generated, allowed);
+  }
+  const TokenId token = ruled ? *ruled : sampler_.sample(logits, history, request_.sequence_key, position, allowed);
+  if (!constraint_) return token;
   if (model_->tokens->is_end_of_generation(token)) return token;
   constraint_->advance(token);
   forced_ = constraint_->forced_tokens();

@@ -14,11 +14,12 @@
 #include "sampling/constraint_state.h"
 #include "sampling/sampler.h"
 #include "sampling/stop_strings.h"
+#include "sampling/token_rules.h"
 
 namespace llm::api {
 
 // The sampling loop of one request: logits to tokens to text, until something ends it.
-class GenerateJob : public Job {
+class GenerateJob : public SequenceJob {
  public:
   // Throws Error(usage | context) for what cannot be run. `guessers`: asked in this order; none if guesses cannot be
   // taken back. `constraint`: the start of request.constraint.
@@ -65,6 +66,7 @@ class GenerateJob : public Job {
   std::optional<IncrementalDecoder> decoder_;
   std::vector<std::unique_ptr<Guesser>> guessers_;
   Guesser* guesser_ = nullptr;  // whose guesses are being checked
+  sampling::RuleSet rules_;
   std::optional<sampling::ConstraintState> constraint_;
   std::vector<TokenId> forced_;  // what the constraint leaves no choice about; its state is after them
   std::size_t n_forced_used_ = 0;

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <llm/model.hpp>
 
 #include "api/available_memory.h"
+#include "api/generation_defaults.h"
 #include "api/model_impl.h"
 #include "api/run_options.h"
 
@@ -13,15 +15,19 @@ inline namespace v1 {
 namespace {
 
 // A vocabulary may be smaller than the model's output: the rest are ids without text.
-std::unique_ptr<sampling::TokenTable> token_table(const std::optional<Tokenizer>& tokenizer, std::int32_t n_vocab) {
+// `ends`: tokens besides the vocabulary's own that end an answer.
+std::unique_ptr<sampling::TokenTable> token_table(const std::optional<Tokenizer>& tokenizer, std::int32_t n_vocab,
+                                                  std::vector<TokenId> ends) {
+  std::erase_if(ends, [&](TokenId id) { return id >= n_vocab; });
   if (!tokenizer) {
     return std::make_unique<sampling::TokenTable>(
-        n_vocab, [](TokenId) { return std::string_view(); }, std::span<const TokenId>());
+        n_vocab, [](TokenId) { return std::string_view(); }, ends);
   }
-  std::vector<TokenId> ends;
   for (const TokenId id : tokenizer->special().end_of_generation) {
     if (id < n_vocab) ends.push_back(id);
   }
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
   return std::make_unique<sampling::TokenTable>(
       n_vocab,
       [&](TokenId id) {
@@ -79,7 +85,10 @@ Model Model::load(const std::string& path, const LoadOptions& options) {
   impl->held_bytes = impl->model->converted_bytes() + (options.mmap ? 0 : impl->model->file().file_bytes());
   report(0.97f);
   impl->tokenizer = api::open_tokenizer(impl->model->file());
-  impl->tokens = token_table(impl->tokenizer, impl->model->spec().n_vocab);
+  const bool is_encoder_decoder = impl->model->spec().kind == model::ModelKind::encoder_decoder;
+  api::GenerationFile generation = api::generation_file(impl->model->file(), is_encoder_decoder);
+  impl->tokens = token_table(impl->tokenizer, impl->model->spec().n_vocab, std::move(generation.end_tokens));
+  impl->generation = std::move(generation.defaults);
   impl->info = api::model_info(*impl->model);
   if (impl->tokenizer) impl->info.tokenizer = impl->tokenizer->description();
   impl->chat_templates = api::chat_templates(impl->model->file());
@@ -93,6 +102,10 @@ Model Model::load(const std::string& path, const LoadOptions& options) {
 
 const ModelInfo& Model::info() const {
   return impl_->info;
+}
+
+const GenerationDefaults& Model::generation_defaults() const {
+  return impl_->generation;
 }
 
 const Tokenizer* Model::tokenizer() const {

@@ -24,6 +24,7 @@ struct Model::Impl {
   std::unique_ptr<sampling::TokenTable> tokens;
   std::map<std::string, std::string, std::less<>> chat_templates;  // "" is the default one
   ModelInfo info;
+  GenerationDefaults generation;
   LogSink log;
   std::uint64_t held_bytes = 0;  // of the weights: private memory that is taken already
 

@@ -152,6 +152,8 @@ ModelInfo model_info(const model::Model& model) {
   info.n_head = spec.n_head;
   info.n_head_kv = spec.n_head_kv;
   info.n_vocab = spec.n_vocab;
+  info.n_vocab_source = spec.n_vocab_source;
+  info.n_encoder_layer = static_cast<std::int64_t>(spec.encoder.layers.size());
   info.n_context_train = spec.n_context_train;
   info.is_encoder = spec.kind == model::ModelKind::encoder;
   info.is_encoder_decoder = spec.kind == model::ModelKind::encoder_decoder;

@@ -4,19 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "api/request_checks.h"
 #include "sampling/logprobs.h"
 
 namespace llm::api {
 namespace {
-
-void check_ids(const std::vector<TokenId>& ids, const Model::Impl& model) {
-  const int n_vocab = model.model->spec().n_vocab;
-  for (const TokenId id : ids) {
-    if (id >= 0 && id < n_vocab) continue;
-    throw Error(ErrorCode::usage, fmt::format("token id {}: expected 0 to {}", id, n_vocab - 1));
-  }
-}
 
 void check_length(std::size_t n, std::int64_t n_context) {
   if (static_cast<std::int64_t>(n) <= n_context) return;
@@ -35,19 +29,30 @@ void normalize(std::span<float> values) {
 
 ScoreJob::ScoreJob(const Model::Impl& model, std::vector<TokenId> prompt, std::vector<TokenId> completion,
                    std::int64_t n_context, std::function<void(ScoreResult)> done)
-    : ids_(std::move(prompt)), first_(std::max<std::size_t>(ids_.size(), 1)), done_(std::move(done)) {
-  ids_.insert(ids_.end(), completion.begin(), completion.end());
+    : ids_(std::move(prompt)), done_(std::move(done)) {
   const model::ModelSpec& spec = model.model->spec();
-  if (!spec.head.exists || spec.kind != model::ModelKind::decoder) {
-    throw Error(ErrorCode::usage, "scoring: expected a decoder, a model that continues a text");
+  if (!spec.head.exists || spec.kind == model::ModelKind::encoder) {
+    throw Error(ErrorCode::usage, "scoring: expected a model that continues a text");
   }
-  check_ids(ids_, model);
+  if (spec.kind == model::ModelKind::encoder_decoder) {
+    const TokenId start = model.generation.decoder_start.value_or(spec.decoder_start_token);
+    if (ids_.empty() || start < 0) {
+      throw Error(ErrorCode::usage, "scoring: expected a source text, and a model that names its decoder's start");
+    }
+    check_ids(ids_, spec.n_vocab_source, "prompt");
+    check_length(ids_.size(), n_context);
+    source_ = std::exchange(ids_, {start});
+  }
+  first_ = std::max<std::size_t>(ids_.size(), 1);
+  ids_.insert(ids_.end(), completion.begin(), completion.end());
+  check_ids(ids_, spec.n_vocab, "text");
   check_length(ids_.size(), n_context);
 }
 
 engine::SequenceOptions ScoreJob::sequence() {
   // The last token is only compared with.
   return {.ids = std::vector<TokenId>(ids_.begin(), ids_.end() - 1),
+          .source = source_,
           .max_ids = static_cast<std::int64_t>(ids_.size()),
           .outputs_from = static_cast<std::int64_t>(first_) - 1};
 }
@@ -119,7 +124,7 @@ EmbedJob::EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, const Emb
                 "nothing of the text)");
   }
   if (ids_.empty()) throw Error(ErrorCode::usage, "embedding: found an empty text, expected at least one token");
-  check_ids(ids_, model);
+  check_ids(ids_, model.model->spec().n_vocab, "text");
   check_length(ids_.size(), n_context);
 }
 

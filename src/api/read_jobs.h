@@ -11,7 +11,7 @@
 namespace llm::api {
 
 // Log-likelihood of given tokens.
-class ScoreJob : public Job {
+class ScoreJob : public SequenceJob {
  public:
   // Throws Error(usage | context).
   ScoreJob(const Model::Impl& model, std::vector<TokenId> prompt, std::vector<TokenId> completion,
@@ -29,8 +29,9 @@ class ScoreJob : public Job {
   void end_empty() { ended_ = true; }
 
  private:
-  std::vector<TokenId> ids_;  // prompt and completion
-  std::size_t first_;         // the first of them that is scored
+  std::vector<TokenId> ids_;     // prompt and completion; of an encoder-decoder: start token and completion
+  std::vector<TokenId> source_;  // the prompt of an encoder-decoder
+  std::size_t first_ = 0;        // the first id that is scored
   std::function<void(ScoreResult)> done_;
   ScoreResult result_;
   struct Score {
@@ -41,7 +42,7 @@ class ScoreJob : public Job {
 };
 
 // Hidden states pooled to a vector.
-class EmbedJob : public Job {
+class EmbedJob : public SequenceJob {
  public:
   // Throws Error(usage | context).
   EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, const EmbedOptions& options, std::int64_t n_context,

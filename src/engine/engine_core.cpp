@@ -40,7 +40,7 @@ struct EngineCore::Sequence {
   std::int64_t n_ids() const { return static_cast<std::int64_t>(ids.size()); }
   // The first id whose results are wanted has to be evaluated; what lies before may be taken over.
   std::int64_t n_shareable() const { return std::min(outputs_from, n_ids() - 1); }
-  bool needs_source() const { return !source.empty() && !source_done; }
+  bool needs_source() const { return !source.empty() && !source_done && outputs_from < n_ids(); }
 
   Id id;
   std::vector<TokenId> ids, source;
@@ -234,6 +234,29 @@ void EngineCore::truncate(Id id, std::int64_t n) {
   }
   sequence.running = sequence.state.size() > 0;
   if (!sequence.running) sequence.source_done = false;
+}
+
+void EngineCore::copy(Id from, Id to) {
+  const Sequence& source = find(from);
+  Sequence& s = find(to);
+  s.ids.assign(source.ids.begin(), source.ids.end());
+  s.source = source.source;
+  s.token_types = source.token_types;
+  s.n_prompt = source.n_prompt;
+  s.outputs_from = source.outputs_from;
+  s.n_guesses = 0;
+  s.kind = source.kind;
+  std::copy(std::begin(source.checkpoints), std::end(source.checkpoints), std::begin(s.checkpoints));
+  s.state.clear();
+  s.running = source.running && s.state.fork(source.state);
+  s.source_done = s.running && source.source_done;
+  s.has_begun = source.has_begun;
+}
+
+void EngineCore::extend(Id id, TokenId token) {
+  Sequence& s = find(id);
+  s.ids.push_back(token);
+  s.outputs_from = s.n_ids() - 1;
 }
 
 // A prompt that is being evaluated may find that another sequence has come further with the same ids.

@@ -111,6 +111,13 @@ class EngineCore {
   void truncate(Id id, std::int64_t n);
   std::int64_t n_done(Id id) const;
 
+  // For held sequences of which several go on from one beginning. `to` becomes a copy of `from`, with the same ids and
+  // state but its own client; the state is shared until one of them goes on. Where there is no room for it, it is
+  // computed again when it is needed.
+  void copy(Id from, Id to);
+  // Appends an id whose results are wanted.
+  void extend(Id id, TokenId token);
+
   // How often steps were run, and how often sequences had to give up their state.
   struct Counters {
     std::uint64_t n_steps = 0, n_rows = 0, n_preempted = 0;

@@ -43,6 +43,19 @@ class Planner {
     }
   }
 
+  // Takes the state of the youngest that has nothing to do, if others wait. False: there is none.
+  bool release_idle() {
+    const bool waits = std::any_of(views_.begin(), views_.end(), [](const SequenceView& view) {
+      return !view.running && (view.n_pending() > 0 || view.needs_source);
+    });
+    for (std::size_t i = views_.size(); waits && i-- > 0;) {
+      if (!views_[i].running || views_[i].n_pending() > 0 || views_[i].needs_source) continue;
+      preempt(i);
+      return true;
+    }
+    return false;
+  }
+
  private:
   // The oldest that runs and has something to do, else the oldest that waits.
   std::optional<std::size_t> first_to_run() const {
@@ -117,6 +130,7 @@ class Planner {
   }
 
   void add(std::size_t index, std::int64_t outputs_allowed) {
+    if (static_cast<std::int64_t>(choice_.slices.size()) == limits_.max_sequences) return;
     const SequenceView& view = views_[index];
     std::int64_t n_rows = std::min({view.n_pending(), rows_left_, limits_.chunk});
     if (view.whole) n_rows = view.n_pending() <= rows_left_ ? view.n_pending() : 0;
@@ -157,7 +171,11 @@ class Planner {
 }  // namespace
 
 void choose_step(std::span<SequenceView> views, const StepLimits& limits, StepMemory& memory, StepChoice& choice) {
-  Planner(views, limits, memory, choice).run();
+  while (true) {
+    Planner planner(views, limits, memory, choice);
+    planner.run();
+    if (!choice.slices.empty() || !planner.release_idle()) return;
+  }
 }
 
 }  // namespace llm::engine

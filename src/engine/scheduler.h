@@ -25,7 +25,8 @@ struct SequenceView {
   bool whole = false;  // all ids in one step
   bool waits = false;  // is not taken in yet: an older sequence is computing what it needs as well
 
-  std::int64_t n_pending() const { return n_ids - n_done; }
+  // Ids to evaluate: none if nobody waits for results.
+  std::int64_t n_pending() const { return outputs_from < n_ids ? n_ids - n_done : 0; }
 };
 
 struct StepLimits {
@@ -65,7 +66,8 @@ struct StepChoice {
 
 // Chooses one step: single tokens of all running sequences, then prompt chunks of the oldest, then new sequences in
 // order of arrival, as long as rows, outputs and memory last. If memory is short, the youngest running sequence waits
-// again, so the oldest always gets on. `choice` is overwritten; the views' n_done and running are kept up to date.
+// again, so the oldest always gets on; and if nothing can run, those that hold state and have nothing to do. `choice`
+// is overwritten; the views' n_done and running are kept up to date.
 void choose_step(std::span<SequenceView> views, const StepLimits& limits, StepMemory& memory, StepChoice& choice);
 
 }  // namespace llm::engine

@@ -60,7 +60,7 @@ Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, std::
     return std::string(naming.prefixes.front());
   };
   hf_base_[0] = base(family_.naming);
-  if (family_.kind == ModelKind::encoder_decoder) hf_base_[1] = base(family_.encoder_naming);
+  if (family_.encoder_layer != nullptr) hf_base_[1] = base(family_.encoder_naming);
 }
 
 void Binder::enter(const Stack& stack, int layer) {
@@ -85,7 +85,20 @@ std::string Binder::folder_name(std::string_view name, int number, const std::st
 }
 
 std::string Binder::actual_name(std::string_view name, int number) const {
-  return hyper_.gguf() ? gguf_name(name) : folder_name(name, number, hf_layer_);
+  const auto in_file = [&](std::span<const TensorName> names, const std::string& scope) -> std::string {
+    std::vector<std::string> candidates = all_renamed(names, scope, name, number);
+    for (std::string& candidate : candidates) {
+      if (file_.find_tensor(candidate) != nullptr) return std::move(candidate);
+    }
+    return candidates.empty() ? std::string() : std::move(candidates.front());
+  };
+  if (hyper_.gguf()) {
+    std::string own = in_file(family_.gguf_names, gguf_scope_);
+    return own.empty() ? gguf_name(name) : own;
+  }
+  if (std::string own = in_file(naming().names, hf_layer_); !own.empty()) return own;
+  if (std::string shared = in_file(common_names(), hf_layer_); !shared.empty()) return shared;
+  return hf_layer_ + std::string(name);
 }
 
 std::string Binder::file_name(std::string_view name) const {

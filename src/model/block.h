@@ -20,7 +20,7 @@ struct Build {
   StateLayout& state;
   std::vector<Rope>& ropes;  // the distinct ones; blocks keep a number
   int n_embd = 0;
-  const float* relative_bias = nullptr;  // of the stack: set by the layer that holds the table
+  const float* relative_bias = nullptr;  // of the latest layer of the stack that holds a table
   bool relative_bias_bound = false;
 
   // Number of this rope in `ropes`; -1: no rotation.

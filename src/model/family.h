@@ -13,7 +13,8 @@
 
 namespace llm::model {
 
-// A tensor's name in this project (that of GGUF files, without "blk.N." and ".weight") and in a file.
+// A tensor's name in this project (that of GGUF files, without "blk.N." and ".weight") and in a file. Of several
+// entries for one name the first counts whose tensor the file has.
 struct TensorName {
   std::string_view canonical;
   // Hugging Face: after the stack's prefix and, in layers, the layer's; "^" before it: the whole name. "{}" is the
@@ -64,11 +65,13 @@ struct Family {
   // Values for keys that are absent from config.json.
   struct Defaults {
     bool tied = false;
+    int decoder_start_token = -1;  // encoder-decoder; -1: none
   } defaults = {};
 
   ModelKind kind = ModelKind::decoder;
-  Norm (*norm)(const Hyper&) = nullptr;         // of the final norm; null: none
-  Layer (*layer)(const Hyper&, int) = nullptr;  // decoder's (or only stack's) layer i
+  Norm (*norm)(const Hyper&) = nullptr;                 // of the final norm (of both stacks); null: none
+  Layer (*layer)(const Hyper&, int) = nullptr;          // decoder's (or only stack's) layer i
+  Layer (*encoder_layer)(const Hyper&, int) = nullptr;  // encoder-decoder: layer i of the encoder
   void (*finish)(const Hyper&, ModelSpec&) = nullptr;
 
   Naming naming = {};

@@ -15,8 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t max_layers = 1024;
-
 // JSON with the numbers that Python writes beside it: Infinity is the largest float here, NaN is null.
 json parse_config(std::string_view text) {
   json config = json::parse(text, nullptr, false);

@@ -28,6 +28,10 @@ struct Key {
 
 namespace keys {
 inline constexpr Key n_layer{"block_count", {"num_hidden_layers", "n_layer", "num_layers", "n_layers"}};
+// Encoder-decoder.
+inline constexpr Key n_encoder_layer{"block_count", {"encoder_layers", "num_layers", "num_hidden_layers"}};
+inline constexpr Key n_decoder_layer{"decoder_block_count", {"decoder_layers", "num_decoder_layers"}};
+inline constexpr Key decoder_start_token{"decoder_start_token_id", {"decoder_start_token_id"}};
 inline constexpr Key n_embd{"embedding_length", {"hidden_size", "n_embd", "d_model", "dim"}};
 inline constexpr Key n_vocab{"vocab_size", {"vocab_size"}};
 inline constexpr Key n_context{"context_length",
@@ -124,6 +128,7 @@ class Hyper {
   std::vector<std::string> unused_keys() const;
 
   int n_layer() const { return n_layer_; }
+  static constexpr std::int64_t max_layers = 1024;
 
   static constexpr std::int64_t max_count = std::numeric_limits<std::int32_t>::max();
   static constexpr double largest = std::numeric_limits<float>::max();

@@ -56,14 +56,13 @@ constexpr std::string_view inert_endings[] = {
     "pooler.dense.bias",
     "pooler.weight",
     "pooler.bias",
+    // Encoder-decoders: further copies of one table of tokens, tables of sinusoids, distances in cross attention.
+    "coder.embed_tokens.weight",
+    "coder.embed_positions.weights",
+    "coder.embed_positions.weight",
+    "EncDecAttention.relative_attention_bias.weight",
+    "cross_attn_rel_b.weight",
 };
-
-const TensorName* lookup(std::span<const TensorName> names, std::string_view canonical) {
-  for (const TensorName& name : names) {
-    if (name.canonical == canonical) return &name;
-  }
-  return nullptr;
-}
 
 }  // namespace
 
@@ -73,17 +72,25 @@ std::string fill_number(std::string_view pattern, int number) {
   return fmt::format("{}{}{}", pattern.substr(0, at), number, pattern.substr(at + 2));
 }
 
-std::string renamed(std::span<const TensorName> names, std::string_view scope, std::string_view name, int number) {
+std::vector<std::string> all_renamed(std::span<const TensorName> names, std::string_view scope, std::string_view name,
+                                     int number) {
   const std::size_t dot = name.rfind('.');
-  std::string result;
-  if (const TensorName* whole = lookup(names, name)) {
-    result = fill_number(whole->actual, number);
-  } else if (const TensorName* part = lookup(names, name.substr(0, dot))) {
-    result = fill_number(part->actual, number) + std::string(name.substr(dot));
-  } else {
-    return {};
+  std::vector<std::string> results;
+  for (const bool is_whole : {true, false}) {
+    for (const TensorName& known : names) {
+      if (known.canonical != (is_whole ? name : name.substr(0, dot))) continue;
+      std::string result = fill_number(known.actual, number);
+      if (!is_whole) result += name.substr(dot);
+      results.push_back(result.starts_with('^') ? result.substr(1) : std::string(scope) + result);
+    }
+    if (!results.empty()) break;
   }
-  return result.starts_with('^') ? result.substr(1) : std::string(scope) + result;
+  return results;
+}
+
+std::string renamed(std::span<const TensorName> names, std::string_view scope, std::string_view name, int number) {
+  std::vector<std::string> all = all_renamed(names, scope, name, number);
+  return all.empty() ? std::string() : std::move(all.front());
 }
 
 std::string gguf_name(const Family& family, std::string_view scope, std::string_view name) {

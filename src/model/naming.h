@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/family.h"
 
@@ -15,6 +16,9 @@ std::span<const TensorName> common_names();
 std::string gguf_name(const Family& family, std::string_view scope, std::string_view name);
 // The name that the list gives instead, for the whole name or for all but its ending; empty if no entry fits.
 std::string renamed(std::span<const TensorName> names, std::string_view scope, std::string_view name, int number);
+// All names that the list gives instead, where several are in use.
+std::vector<std::string> all_renamed(std::span<const TensorName> names, std::string_view scope, std::string_view name,
+                                     int number);
 // "{}" in a name replaced by a number.
 std::string fill_number(std::string_view pattern, int number);
 // Tensors that some folders and files hold although nothing reads them: masks, position numbers, tables of rotation.

@@ -49,6 +49,18 @@ void make_encoder(const Hyper& h, ModelSpec& m) {
   }
 }
 
+// The other stack, and how deep this one is.
+void resolve_encoder(const Hyper& h, const Family& family, ModelSpec& m) {
+  const std::int64_t n_encoder = h.integer(keys::n_encoder_layer, 1, Hyper::max_layers);
+  m.n_layer = static_cast<int>(h.integer_or(keys::n_decoder_layer, n_encoder, 1, Hyper::max_layers));
+  m.encoder.prefix = "enc.";
+  m.decoder.prefix = "dec.";
+  m.encoder.final_norm = m.decoder.final_norm;
+  for (int i = 0; i < n_encoder; ++i) m.encoder.layers.push_back(family.encoder_layer(h, i));
+  const std::int64_t start = h.integer_or(keys::decoder_start_token, family.defaults.decoder_start_token, -1);
+  if (start < m.n_vocab) m.decoder_start_token = static_cast<int>(start);
+}
+
 }  // namespace
 
 const Family* find_gguf_family(std::string_view architecture) {
@@ -92,6 +104,7 @@ ModelSpec resolve(const Hyper& h, const Family& family) {
     m.pooling_known = true;
   }
   if (family.norm != nullptr) m.decoder.final_norm = family.norm(h);
+  if (family.kind == ModelKind::encoder_decoder) resolve_encoder(h, family, m);
   for (int i = 0; i < m.n_layer; ++i) m.decoder.layers.push_back(family.layer(h, i));
   if (family.finish != nullptr) family.finish(h, m);
   if (h.gguf() && family.kind == ModelKind::decoder && !h.flag_or(keys::causal, true)) make_encoder(h, m);

@@ -65,7 +65,7 @@ enum class QkvOrder : std::uint8_t {
   per_head,  // per key/value head: its query heads, its key, its value
 };
 
-// Score bias by bucketed distance (T5); the table is that of the first layer of a stack.
+// Score bias by bucketed distance (T5); a layer without a table has that of the layer before.
 struct RelativeBias {
   int n_buckets = 0;  // 0: none
   int max_distance = 128;

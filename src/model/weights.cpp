@@ -101,7 +101,9 @@ StackWeights Weights::bind_stack(Binder& binder, const Stack& stack, int n_vocab
   if (e.positions == Positions::learned) {
     s.positions = binder.table("position_embd", e.n_positions, position_width);
   } else if (e.positions != Positions::none) {
-    s.positions = sinusoids(binder, e, position_width);
+    // Some files hold the table, perhaps rounded; then that is what the model was run with.
+    s.positions = binder.matrix("position_embd", e.n_positions, position_width, Presence::if_found);
+    if (s.positions.n_out == 0) s.positions = sinusoids(binder, e, position_width);
   }
   if (e.n_token_types != 0) s.types = binder.table("token_types", e.n_token_types, width);
   s.embedding_norm = bind_norm(binder, e.norm, "token_embd_norm", width);

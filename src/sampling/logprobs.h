@@ -16,6 +16,8 @@ class LogProbs {
   explicit LogProbs(std::span<const float> logits);
 
   float of(TokenId id) const;
+  // Log of the sum of exp(logit): what of() takes from a logit.
+  double log_sum() const { return log_sum_; }
   // The n likeliest, likeliest first, equal ones by id. `top` is overwritten.
   void top(std::size_t n, std::vector<TokenLogprob>& top) const;
   // The likeliest token, lowest id on ties.

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "program.h"
 #include "report.h"
+#include "translation.h"
 
 namespace llmgen {
 
@@ -27,6 +28,7 @@ struct BatchFlags {
   SamplingFlags sampling;
   ConstraintFlags constraint;
   ChatFlags chat;
+  TranslationFlags translation;
   std::string input = "-", output = "-";
   std::string line_template, shard, pooling;
   std::string kv_memory;
@@ -56,7 +58,7 @@ std::uint64_t parse_bytes(const std::string& text) {
 
 class BatchRun {
  public:
-  BatchRun(BatchFlags& flags, const Console& console)
+  BatchRun(const CLI::App& app, BatchFlags& flags, const Console& console)
       : flags_(flags),
         console_(console),
         rules_(rules_of(flags)),
@@ -66,6 +68,10 @@ class BatchRun {
         max_running_(static_cast<std::size_t>(flags.parallel) * 2),
         progress_(console) {
     use_model_settings(flags.sampling, model_, console_, rules_.defaults.sampling);
+    complete_request(app, flags.translation, model_, rules_.defaults);
+    rules_.source_lang = flags.translation.source_lang;
+    rules_.target_lang = flags.translation.target_lang;
+    rules_.beams_given = flags.translation.beams > 0;
     find_chat_template();
     result_rules_ = {.ids = flags.ids,
                      .timings = flags.timings,
@@ -367,13 +373,13 @@ void refuse_same_file(const BatchFlags& flags) {
   }
 }
 
-int run_batch(BatchFlags& flags) {
+int run_batch(const CLI::App& app, BatchFlags& flags) {
   const Console console = console_of(flags.console);
   if (flags.score && flags.embed) throw llm::Error(llm::ErrorCode::usage, "--score and --embed exclude each other");
   refuse_same_file(flags);
   watch_interrupt();
   watch_termination();
-  return BatchRun(flags, console).run();
+  return BatchRun(app, flags, console).run();
 }
 
 constexpr const char* footer =
@@ -433,10 +439,12 @@ void add_batch(CLI::App& app, Program& program) {
   add_run_flags(*command, flags->run);
   add_sampling_flags(*command, flags->sampling);
   add_constraint_flags(*command, flags->constraint);
+  add_translation_flags(*command, flags->translation);
   add_console_flags(*command, flags->console);
   command->footer(footer);
   add_environment(*command);
-  command->callback([&program, flags] { program.run = [flags] { return run_batch(*flags); }; });
+  command->callback(
+      [command, &program, flags] { program.run = [command, flags] { return run_batch(*command, *flags); }; });
 }
 
 }  // namespace llmgen

@@ -9,6 +9,7 @@
 
 #include "options.h"
 #include "report.h"
+#include "translation.h"
 
 namespace llmgen {
 
@@ -261,6 +262,20 @@ const std::map<std::string, Setter, std::less<>>& option_setters() {
       {"top_logprobs", set_top_logprobs},
       {"lookup", [](const auto& f, const auto& v,
                     LineOptions& o) { o.request.lookup = static_cast<int>(whole_in(f, v, 0, 64)); }},
+      {"beams",
+       [](const auto& f, const auto& v, LineOptions& o) {
+         o.request.beams.n = static_cast<int>(whole_in(f, v, 1, 64));
+         o.beams_given = true;
+       }},
+      {"length_penalty", [](const auto& f, const auto& v,
+                            LineOptions& o) { o.request.beams.length_penalty = static_cast<float>(number_in(f, v)); }},
+      {"early_stopping",
+       [](const auto& f, const auto& v, LineOptions& o) {
+         o.request.beams.stop = parse_beam_stop(v.is_boolean() ? dump(v) : string_in(f, v), f);
+       }},
+      {"source_lang", [](const auto& f, const auto& v, LineOptions& o) { o.source_lang = string_in(f, v); }},
+      {"target_lang", [](const auto& f, const auto& v, LineOptions& o) { o.target_lang = string_in(f, v); }},
+      {"decoder_ids", [](const auto& f, const auto& v, LineOptions& o) { o.request.decoder_prompt = ids_in(f, v); }},
       {"json_schema", constraint(Kind::json_schema)},
       {"schema", constraint(Kind::json_schema)},
       {"json_object", constraint(Kind::json_object)},

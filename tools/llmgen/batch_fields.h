@@ -50,6 +50,8 @@ struct LineOptions {
   // OpenAI's pair: whether log-probabilities are wanted, and of how many tokens at each place.
   std::optional<bool> logprobs;
   std::optional<int> top_logprobs;
+  std::string source_lang, target_lang;
+  bool beams_given = false;  // by the line or the command line, not by the model
 };
 
 // Takes a value into the options if `field` is the name of an option (of a flag, with - or _, or OpenAI's). Throws

@@ -6,6 +6,7 @@
 
 #include "options.h"
 #include "report.h"
+#include "translation.h"
 
 namespace llmgen {
 
@@ -99,6 +100,9 @@ class LineParser {
   LineParser(const RecordRules& rules, const llm::Model& model, std::uint64_t index) : rules_(rules), model_(model) {
     options_.request = rules.defaults;
     options_.request.sampling.seed = line_seed(rules.defaults.sampling.seed, index);
+    options_.source_lang = rules.source_lang;
+    options_.target_lang = rules.target_lang;
+    options_.beams_given = rules.beams_given;
     record_.carried = ordered_json::object();
   }
 
@@ -109,6 +113,7 @@ class LineParser {
       parse_value(parse_json(line));
     }
     set_logprobs();
+    set_search();
   }
 
   Record record_;
@@ -236,9 +241,10 @@ class LineParser {
 
   // Whether the vocabulary has every id.
   void check_ids(const std::string& field, const std::vector<llm::TokenId>& ids) const {
+    const std::int64_t n_vocab = model_.info().n_vocab_source;
     for (const llm::TokenId id : ids) {
-      if (id < model_.info().n_vocab) continue;
-      throw RecordError(field, fmt::format("{}: {} is outside the vocabulary of {}", field, id, model_.info().n_vocab));
+      if (id < n_vocab) continue;
+      throw RecordError(field, fmt::format("{}: {} is outside the vocabulary of {}", field, id, n_vocab));
     }
   }
 
@@ -250,7 +256,7 @@ class LineParser {
   }
 
   std::vector<llm::TokenId> encode_plain(const std::string& text) const {
-    return tokenizer_of(model_).encode(text, {.add_special = true, .parse_special = rules_.parse_special});
+    return text_ids(model_, text, rules_.parse_special, options_.source_lang, options_.target_lang);
   }
 
   // OpenAI's forms: a text, token ids, or a list of either.
@@ -424,6 +430,18 @@ class LineParser {
     }
     record_.n_top_logprobs = n_shown;
     options_.request.n_logprobs = wanted ? std::max(n_shown, 1) : 0;
+  }
+
+  // A search that the line does not ask for gives way to what it does ask for.
+  void set_search() {
+    llm::Request& request = options_.request;
+    if (model_.info().is_encoder_decoder && options_.target_lang != rules_.target_lang) {
+      set_target_language(model_, options_.target_lang, request);
+    }
+    const bool draws = request.sampling.temperature > 0 && rules_.defaults.beams.n > 1;
+    const bool cannot_search =
+        draws || options_.constraint || !request.stop.empty() || !request.sampling.logit_bias.empty();
+    if (!options_.beams_given && cannot_search) request.beams.n = 1;
   }
 
   const RecordRules& rules_;

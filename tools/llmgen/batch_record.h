@@ -28,6 +28,8 @@ struct RecordRules {
   bool score = false, embed = false;
   bool parse_special = false;
   bool strict = false;  // unknown fields of an OpenAI body are errors
+  std::string source_lang, target_lang;
+  bool beams_given = false;  // on the command line, not by the model
 };
 
 // One line, understood.

@@ -128,6 +128,7 @@ ordered_json answer_fields(const Record& record, const llm::Result& result, cons
   ordered_json ours = {{"text", result.text}};
   if (rules.ids) ours["ids"] = result.ids;
   ours["finish_reason"] = llm::to_string(result.reason);
+  if (!result.beams.empty()) ours["score"] = result.beams.front().score;
   if (record.chat) {
     const llm::ChatAnswer answer = parse_answer(model, *rules.chat_template, record.prompts[0], result);
     if (rules.reasoning != "show") ours["text"] = answer.content;

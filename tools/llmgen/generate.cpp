@@ -11,6 +11,7 @@
 #include "prompt.h"
 #include "prompt_cache.h"
 #include "report.h"
+#include "translation.h"
 
 namespace llmgen {
 
@@ -37,6 +38,7 @@ struct GenerateFlags {
   SamplingFlags sampling;
   ConstraintFlags constraint;
   ChatFlags chat;
+  TranslationFlags translation;
   bool json = false;
   bool echo = false;
   SpeculationFlags speculation;
@@ -58,12 +60,12 @@ std::vector<llm::TokenId> prompt_ids(const CLI::App& app, const GenerateFlags& f
                                      const Console& console) {
   if (prompt_is_ids(flags.prompt)) return parse_ids(flags.prompt.ids, "--prompt-ids");
   const std::string text = prompt_text(app, flags.prompt);
-  const llm::Tokenizer& tokenizer = tokenizer_of(model);
   if (wants_chat(flags.chat)) return chat_prompt(model, flags.chat, text);
   if (model.chat_template()) {
     console.note("llmgen: this model has a chat template; --chat applies it (this is a raw completion)");
   }
-  return tokenizer.encode(text, {.add_special = true, .parse_special = flags.prompt.parse_special});
+  return text_ids(model, text, flags.prompt.parse_special, flags.translation.source_lang,
+                  flags.translation.target_lang);
 }
 
 nlohmann::ordered_json result_json(const GenerateFlags& flags, const llm::Model& model, const llm::Request& request,
@@ -79,6 +81,7 @@ nlohmann::ordered_json result_json(const GenerateFlags& flags, const llm::Model&
       {"model", model.info().name},
       {"usage", usage_json(result, prompt.size())},
       {"timings", timings_json(result.timings, load_seconds)}};
+  if (request.beams.n > 1) object["beams"] = beams_json(result);
   if (request.n_logprobs > 0) object["logprobs"] = logprobs_json(result, model.tokenizer());
   if (wants_chat(flags.chat)) add_answer_parts(object, model, flags.chat, prompt, result);
   return object;
@@ -98,9 +101,11 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   const auto start = Clock::now();
   const llm::Model model = load_model(flags.model, console);
   use_model_settings(flags.sampling, model, console, request.sampling);
+  complete_request(app, flags.translation, model, request);
   request.prompt = prompt_ids(app, flags, model, console);
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::EngineOptions options = engine_options(flags.run);
+  options.max_sequences = request.beams.n;
   set_draft_model(flags.speculation, flags.model, console, options);
   llm::Engine engine(model, options);
   PromptCache cache(flags.cache_file, engine, prompt, console);
@@ -151,6 +156,7 @@ void add_generate(CLI::App& app, Program& program) {
   add_run_flags(app, flags->run);
   add_sampling_flags(app, flags->sampling);
   add_constraint_flags(app, flags->constraint);
+  add_translation_flags(app, flags->translation);
   add_console_flags(app, flags->console);
   app.add_flag("--json", flags->json, "Print one JSON object: text, ids, prompt_ids, finish reason, timings")
       ->group("Output");

@@ -30,6 +30,7 @@ ordered_json to_json(const llm::ModelInfo& info, const llm::MemoryPlan& plan, st
           {"container", info.container},
           {"parameters", info.n_params},
           {"layers", info.n_layer},
+          {"encoder_layers", info.n_encoder_layer},
           {"embedding_length", info.n_embd},
           {"heads", info.n_head},
           {"kv_heads", info.n_head_kv},
@@ -61,8 +62,11 @@ void print(Output& out, const llm::ModelInfo& info, const llm::MemoryPlan& plan,
   row("architecture", fmt::format("{} ({})", info.architecture, info.container));
   row("name", info.name);
   row("parameters", count(info.n_params));
-  row("shape", fmt::format("{} layers, {} wide, {} heads, {} of keys and values", info.n_layer, info.n_embd,
-                           info.n_head, info.n_head_kv));
+  const std::string layers = info.n_encoder_layer > 0 ? fmt::format("{} layers of the encoder, {} of the decoder",
+                                                                    info.n_encoder_layer, info.n_layer)
+                                                      : fmt::format("{} layers", info.n_layer);
+  row("shape",
+      fmt::format("{}, {} wide, {} heads, {} of keys and values", layers, info.n_embd, info.n_head, info.n_head_kv));
   row("context", fmt::format("{} tokens", info.n_context_train));
   row("vocabulary",
       fmt::format("{} tokens{}", info.n_vocab, info.tokenizer.empty() ? ", no tokenizer" : ", " + info.tokenizer));

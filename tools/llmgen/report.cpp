@@ -10,6 +10,17 @@ std::string dump(const ordered_json& value) {
   return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+ordered_json beams_json(const llm::Result& result) {
+  ordered_json beams = ordered_json::array();
+  for (const llm::BeamAnswer& beam : result.beams) {
+    beams.push_back({{"text", beam.text},
+                     {"ids", beam.ids},
+                     {"score", beam.score},
+                     {"finish_reason", llm::to_string(beam.reason)}});
+  }
+  return beams;
+}
+
 ordered_json usage_json(const llm::Result& result, std::size_t n_prompt) {
   return {{"prompt_tokens", n_prompt},
           {"completion_tokens", result.ids.size()},

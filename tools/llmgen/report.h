@@ -13,6 +13,8 @@ namespace llmgen {
 std::string dump(const nlohmann::ordered_json& value);
 
 // The parts of a result that all JSON outputs share.
+// Complete answers of a beam search, best first.
+nlohmann::ordered_json beams_json(const llm::Result& result);
 nlohmann::ordered_json usage_json(const llm::Result& result, std::size_t n_prompt);
 nlohmann::ordered_json timings_json(const llm::Timings& timings, double load_seconds);
 // One entry a token: id, text, logprob, and the likeliest alternatives.

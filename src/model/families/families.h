@@ -89,6 +89,13 @@ extern const Family albert_family;
 extern const Family nomic_bert_family;
 extern const Family modernbert_family;
 
+extern const Family marian_family;
+extern const Family bart_family;
+extern const Family mbart_family;
+extern const Family pegasus_family;
+extern const Family m2m_100_family;
+extern const Family t5_family;
+
 }  // namespace llm::model
 
 #endif

@@ -81,6 +81,12 @@ const Family* const all[] = {
     &albert_family,
     &nomic_bert_family,
     &modernbert_family,
+    &marian_family,
+    &bart_family,
+    &mbart_family,
+    &pegasus_family,
+    &m2m_100_family,
+    &t5_family,
 };
 
 }  // namespace

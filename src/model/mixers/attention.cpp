@@ -217,7 +217,7 @@ class AttentionBlock final : public Block {
     if (r.n_buckets == 0) return;
     attention_.bias_min = -r.max_distance;
     attention_.bias_width = (r.both_sides ? 2 : 1) * std::int64_t{r.max_distance} + 1;
-    if (!build.relative_bias_bound) {
+    if (!build.relative_bias_bound || build.binder.has("attn_rel_b.weight")) {
       const float* table = build.binder.floats("attn_rel_b.weight", {r.n_buckets, spec_.n_head});
       float* bias = build.binder.allocate_floats(static_cast<std::size_t>(spec_.n_head * attention_.bias_width));
       for (std::int64_t h = 0; bias != nullptr && h < spec_.n_head; ++h) {

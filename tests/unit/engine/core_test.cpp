@@ -217,6 +217,77 @@ TEST(EngineCore, EncoderRunsOnceBeforeTheDecoder) {
   }
 }
 
+// Sequences that become copies of each other go on as if they had been computed by themselves; also where memory is so
+// short that they take each other's state.
+TEST(EngineCore, CopiesGoOnFromOneBeginning) {
+  struct Seen : SequenceClient {
+    Advance advance(const StepOutputs& outputs, std::vector<TokenId>&) override {
+      const std::span<float> row = outputs.row(outputs.n_rows - 1);
+      logits.assign(row.begin(), row.end());
+      const std::int64_t n = outputs.position + outputs.n_rows;
+      return {.n_valid = n, .outputs_from = n, .n_guesses = 0, .done = false};
+    }
+    void fail(const std::exception_ptr& e) override { error = e; }
+    void began(std::int64_t) override {}
+    std::vector<float> logits;
+    std::exception_ptr error;
+  };
+  std::vector<std::vector<StateGroup>> all(std::begin(kinds), std::end(kinds));
+  all.push_back({FakeModel::full(), FakeModel::source()});
+  for (const auto& groups : all) {
+    const bool has_source = groups.back().kind == StateKind::per_source;
+    for (const std::uint64_t n_pages : {24u, 1000u}) {
+      for (const std::int64_t max_sequences : {1, 2, 8}) {
+        Rig rig({.groups = groups, .n_pages = n_pages, .max_sequences = max_sequences});
+        std::mt19937_64 random(11);
+        const std::vector<TokenId> source = has_source ? random_ids(random, 7) : std::vector<TokenId>();
+        Seen clients[3];
+        EngineCore::Id ids[3];
+        for (int i = 0; i < 3; ++i) {
+          const bool first = i == 0;
+          const std::vector<TokenId> prompt = first ? random_ids(random, 9) : std::vector<TokenId>();
+          ids[i] = rig.core.add({.ids = prompt,
+                                 .source = first ? source : std::vector<TokenId>(),
+                                 .max_ids = 60,
+                                 .outputs_from = first ? 8 : 0,
+                                 .held = true},
+                                clients[i]);
+        }
+        while (clients[0].logits.empty()) {
+          rig.core.step();
+          ASSERT_EQ(rig.core.check(), "");
+        }
+        rig.core.copy(ids[0], ids[1]);
+        rig.core.copy(ids[0], ids[2]);
+        for (int round = 0; round < 20; ++round) {
+          for (int i = 0; i < 3; ++i) {
+            clients[i].logits.clear();
+            rig.core.extend(ids[i], static_cast<TokenId>(random() % 13));
+          }
+          const auto waits = [&] {
+            return std::any_of(std::begin(clients), std::end(clients), [](const Seen& c) { return c.logits.empty(); });
+          };
+          for (int steps = 0; waits(); ++steps) {
+            ASSERT_LT(steps, 200);
+            rig.core.step();
+            ASSERT_EQ(rig.core.check(), "");
+          }
+          for (int i = 0; i < 3; ++i) {
+            const std::uint64_t h = rig.model.expected(rig.core.ids(ids[i]), source);
+            for (std::int64_t v = 0; v < rig.model.n_vocab; ++v) {
+              ASSERT_EQ(clients[i].logits[static_cast<std::size_t>(v)], rig.model.logit(h, v));
+            }
+          }
+          const std::size_t from = random() % 3, to = random() % 3;
+          if (from != to) rig.core.copy(ids[from], ids[to]);
+        }
+        for (const EngineCore::Id id : ids) rig.core.remove(id);
+        ASSERT_EQ(rig.core.check(), "");
+      }
+    }
+  }
+}
+
 TEST(EngineCore, FailedStepLeavesOtherSequencesAsTheyWere) {
   for (const auto& groups : kinds) {
     Rig rig({.groups = groups});
