@@ -278,7 +278,7 @@ ops::WeightMatrix Binder::stored_matrix(std::string_view name, std::int64_t n_ou
   return {copy, tensor->type, n_out, n_in};
 }
 
-AdaptedMatrix Binder::adapted(std::string_view name, std::int64_t n_out, std::int64_t n_in) const {
+AdaptedMatrix Binder::describe(std::string_view name, std::int64_t n_out, std::int64_t n_in) const {
   constexpr std::string_view ending = ".weight";
   const std::string full = std::string(name) + std::string(ending);
   AdaptedMatrix matrix;
@@ -309,7 +309,7 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
                                  HeadRows heads) {
   ops::WeightMatrix result = stored_matrix(name, n_out, n_in, presence);
   if (result.n_out == 0) return result;
-  AdaptedMatrix described = adapted(name, n_out, n_in);
+  AdaptedMatrix described = describe(name, n_out, n_in);
   described.heads = heads;
   described.same_rows = described.same_rows || heads.n_head != 0;
   result.low_rank = low_rank(described);
@@ -322,13 +322,13 @@ ops::WeightMatrix Binder::table(std::string_view name, std::int64_t n_out, std::
 }
 
 void Binder::refuse_adapter(std::string_view name) {
-  if (!adapters_.has(adapted(name, 0, 0))) return;
+  if (!adapters_.has(describe(name, 0, 0))) return;
   throw Error(ErrorCode::model, fmt::format("adapter for {}: not supported, the matrix is no plain product",
                                             file_name(std::string(name) + ".weight")));
 }
 
 void Binder::adapt(std::string_view name, ops::WeightMatrix& weight) {
-  weight.low_rank = low_rank(adapted(name, weight.n_out, weight.n_in));
+  weight.low_rank = low_rank(describe(name, weight.n_out, weight.n_in));
 }
 
 ops::WeightMatrix Binder::stacked(std::string_view name, std::int64_t n, std::int64_t n_out, std::int64_t n_in) {
@@ -347,7 +347,7 @@ ops::WeightMatrix Binder::reordered(std::string_view name, std::int64_t n_out, s
   for (std::size_t i = 0; copy != nullptr && i < order.size(); ++i) {
     std::memcpy(copy + i * row_bytes, source.row(order[i]), row_bytes);
   }
-  AdaptedMatrix described = adapted(name, n_out, n_in);
+  AdaptedMatrix described = describe(name, n_out, n_in);
   described.same_rows = false;
   described.order = order;
   return {copy, source.type, static_cast<std::int64_t>(order.size()), n_in, low_rank(described)};

@@ -121,7 +121,7 @@ class Binder {
   std::string gguf_name(std::string_view name) const;
   std::string folder_name(std::string_view name, int number, const std::string& scope) const;
   ops::WeightMatrix stored_matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence presence);
-  AdaptedMatrix adapted(std::string_view name, std::int64_t n_out, std::int64_t n_in) const;
+  AdaptedMatrix describe(std::string_view name, std::int64_t n_out, std::int64_t n_in) const;
   const ops::LowRank* low_rank(const AdaptedMatrix& matrix);
   const TensorRule* rule_for(std::string_view name) const;
   void mark(const formats::TensorView& tensor);
