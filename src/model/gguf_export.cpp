@@ -192,7 +192,7 @@ class ScaleFolder {
 class Exporter {
  public:
   explicit Exporter(const formats::WeightsFile& folder)
-      : path_(folder.path()), source_(folder, true, true), spec_(source_.spec) {}
+      : path_(folder.path()), source_(folder, true, std::span<const Adapter>(), true), spec_(source_.spec) {}
 
   GgufExport run() {
     const Family& family = *find_family_of(spec_);
