@@ -35,7 +35,10 @@ json of(const Rope& r) {
   if (r.dims == 0) return nullptr;
   static constexpr const char* kinds[] = {"none", "linear", "dynamic", "llama3", "yarn", "longrope"};
   const RopeScaling& s = r.scaling;
-  json j = {{"dims", r.dims}, {"base", r.base}, {"scaling", kinds[number(s.kind)]}};
+  json j = {{"dims", r.dims},
+            {"period", r.period != 0 ? r.period : r.dims},
+            {"base", r.base},
+            {"scaling", kinds[number(s.kind)]}};
   if (s.kind == RopeScaling::Kind::none) return j;
   json options = {{"original_context", s.original_context}};
   if (s.kind != RopeScaling::Kind::longrope) options["factor"] = s.factor;
@@ -125,6 +128,8 @@ json of(const Mamba2& m) {
     j["norm_groups"] = m.norm_groups;
     j["norm_eps"] = m.norm_eps;
   }
+  j["dt_min"] = m.dt_min;
+  j["dt_max"] = m.dt_max;
   j["part_scales"] = m.part_scales.empty() ? std::vector<float>(5, 1) : m.part_scales;
   return j;
 }
@@ -233,7 +238,7 @@ json of(const Stack& s) {
   json j = {{"embedding", of(s.embedding)},
             {"layers", json::array()},
             {"final_norm", of(s.final_norm)},
-            {"shared_layers", s.shared_layers}};
+            {"layer_group", s.layer_group}};
   for (const Layer& layer : s.layers) j["layers"].push_back(of(layer));
   return j;
 }
