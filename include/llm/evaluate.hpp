@@ -20,7 +20,7 @@ struct EvaluateOptions {
 struct Evaluation {
   std::vector<TokenId> ids, decoder_ids;
   std::int64_t n_vocab = 0, n_embd = 0;
-  std::vector<float> logits;                   ///< [n, n_vocab]; empty for encoders
+  std::vector<float> logits;                   ///< [n, n_vocab]; empty for encoders without a head
   std::vector<float> last_hidden;              ///< [n, n_embd]; encoders only
   std::vector<std::vector<float>> hidden;      ///< [n_layer + 1][n, n_embd]: before the first layer, after each
   std::vector<std::vector<float>> enc_hidden;  ///< the same for the encoder of an encoder-decoder

@@ -41,6 +41,17 @@ void check_ids(const std::vector<TokenId>& ids, int n_vocab, const char* name) {
 
 }  // namespace
 
+namespace {
+
+EngineOptions for_one_text(EngineOptions options, std::int64_t n_context) {
+  options.max_sequences = 1;
+  options.share_prefixes = false;
+  options.n_context = n_context;
+  return options;
+}
+
+}  // namespace
+
 Evaluation evaluate(const Model& model, const std::vector<TokenId>& ids, const EvaluateOptions& options) {
   const Model::Impl& impl = *model.impl();
   const model::ModelSpec& spec = impl.model->spec();
@@ -57,19 +68,16 @@ Evaluation evaluate(const Model& model, const std::vector<TokenId>& ids, const E
   const std::vector<TokenId>& main = has_source ? decoder_ids : ids;
   const auto n_main = static_cast<std::int64_t>(main.size());
   const auto n_longest = static_cast<std::int64_t>(std::max(ids.size(), decoder_ids.size()));
-  EngineOptions engine_options = options.engine;
-  engine_options.max_sequences = 1;
-  engine_options.share_prefixes = false;
-  if (engine_options.n_context > 0 && n_longest > engine_options.n_context) {
-    throw Error(ErrorCode::context,
-                fmt::format("{} tokens, expected at most {} (the context)", n_longest, engine_options.n_context));
+  const std::int64_t n_context = options.engine.n_context;
+  if (n_context > 0 && n_longest > n_context) {
+    throw Error(ErrorCode::context, fmt::format("{} tokens, expected at most {} (the context)", n_longest, n_context));
   }
   if (spec.n_position_max > 0 && n_longest > spec.n_position_max) {
     throw Error(ErrorCode::context, fmt::format("{} tokens, expected at most {} (the model has no more positions)",
                                                 n_longest, spec.n_position_max));
   }
-  engine_options.n_context = n_longest;
-  api::RunOptions run = api::resolve(*impl.model, engine_options, api::available_memory() + impl.held_bytes);
+  api::RunOptions run =
+      api::resolve(*impl.model, for_one_text(options.engine, n_longest), api::available_memory() + impl.held_bytes);
   api::require_memory(run.memory, impl.info.name);
   const bool wants_logits = spec.head.exists;
   if (wants_logits) {
@@ -92,21 +100,28 @@ Evaluation evaluate(const Model& model, const std::vector<TokenId>& ids, const E
       layer.insert(layer.end(), data, data + n_rows * n_embd);
     };
   }
-  AllRows client;
-  core.add({.ids = main,
-            .source = has_source ? ids : std::vector<TokenId>(),
-            .max_ids = n_main,
-            .outputs_from = 0,
-            .kind = wants_logits ? engine::OutputKind::logits : engine::OutputKind::hidden,
-            .whole = spec.needs_whole_sequence()},
-           client);
-  encoding = has_source;  // its step comes first
-  while (!client.ended) {
-    core.step();
-    encoding = false;
+  const auto pass = [&](engine::OutputKind kind) {
+    AllRows client;
+    core.add({.ids = main,
+              .source = has_source ? ids : std::vector<TokenId>(),
+              .max_ids = n_main,
+              .outputs_from = 0,
+              .kind = kind,
+              .whole = spec.needs_whole_sequence()},
+             client);
+    encoding = has_source;  // its step comes first
+    while (!client.ended) {
+      core.step();
+      encoding = false;
+    }
+    if (client.error) std::rethrow_exception(client.error);
+    return std::move(client.rows);
+  };
+  if (wants_logits) result.logits = pass(engine::OutputKind::logits);
+  if (!wants_logits || spec.kind == model::ModelKind::encoder) {
+    if (wants_logits) core.on_hidden = nullptr;  // shown in the first pass
+    result.last_hidden = pass(engine::OutputKind::hidden);
   }
-  if (client.error) std::rethrow_exception(client.error);
-  (wants_logits ? result.logits : result.last_hidden) = std::move(client.rows);
   return result;
 }
 

@@ -73,7 +73,7 @@ class Golden(unittest.TestCase):
                 continue
             with self.subTest(model=str(form.relative_to(GOLDEN))):
                 answer = llmgen.run_json("-m", form, "--prompt-ids", joined(expected["input_ids"]), "--temp", "0", *EXACT,
-                                         "--ignore-eos", "-n", len(expected["greedy"]), "--json", "-q")
+                                         "--ignore-eos", "-n", len(expected["greedy"]), "-c", "64", "--json", "-q")
                 self.assertEqual(answer["ids"], expected["greedy"])
 
 
