@@ -26,7 +26,7 @@ struct EngineOptions {
   std::uint64_t kv_memory = 0;  ///< bytes for keys, values and recurrent state; 0: what the options above need
   bool share_prefixes = true;
   std::optional<Model> draft = {};  ///< a smaller model with the same vocabulary that guesses (Request::draft)
-  bool profile = false;  ///< keep account of where the time of steps goes
+  bool profile = false;             ///< keep account of where the time of steps goes
 };
 
 /// One kind of operation in one part of the forward pass, in all steps so far. `part`: "inputs", "mixer",

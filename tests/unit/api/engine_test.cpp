@@ -473,7 +473,7 @@ TEST(Evaluation, IsTheSameInAnyChunksAndCanBeWritten) {
 TEST(Evaluation, OfAnEncoderGivesTheLastHiddenStates) {
   const llm::Model bert = golden("bert");
   llm::EvaluateOptions options;
-  options.engine = {.n_threads = 1, .chunk = 5, .kv_type = llm::KvType::f32, .exact = true};
+  options.engine = {.n_threads = 1, .kv_type = llm::KvType::f32, .exact = true, .chunk = 5};
   options.hidden = true;
   const auto expected = read_arrays(LLM_TEST_DATA "/golden/bert/expected.safetensors");
   const llm::Evaluation found = llm::evaluate(bert, expected.at("input_ids").ints, options);
