@@ -11,7 +11,7 @@ Norm norm(const Hyper& h) {
 Layer layer(const Hyper& h, int) {
   h.use(keys::head_dim);  // the inner width by the heads
   h.use({"", {"time_step_rank"}});
-  return {.pre_mixer = norm(h), .mixers = {mamba2_mixer(h, norm(h))}};
+  return {.pre_mixer = norm(h), .mixers = {mamba2_mixer(h, norm(h), keys::ssm_inner, {.state = 128, .n_groups = 8})}};
 }
 
 }  // namespace

@@ -160,7 +160,7 @@ class ConfigSensitivity : public testing::TestWithParam<GoldenEntry> {
 TEST_P(ConfigSensitivity, EveryKeyActsOrIsRefused) {
   const std::vector<float> reference = results(config_);
   std::vector<json::json_pointer> paths;
-  collect(config_, {}, paths);
+  collect(config_, json::json_pointer(), paths);
   EXPECT_FALSE(paths.empty());
   for (const json::json_pointer& path : paths) {
     const std::vector<json> values = others(config_[path]);
