@@ -136,16 +136,16 @@ StackBuffers stack_buffers(Workspace& w, const Stack& spec, std::int64_t n_embd,
 void run_stack(const ops::Context& c, const StackWeights& stack, const StackInputs& inputs, const StepView& step,
                const StepInput& in, const StackBuffers& b, Workspace workspace) {
   embed(c, stack, inputs, step, in, b);
+  show(c, in, 0, b.x);
   for (std::size_t i = 0; i < stack.spec->layers.size(); ++i) {
-    show(c, in, i, b.x);
     const std::size_t bound = stack.spec->group_of(i);
     const Layer& spec = stack.spec->layers[i];
     const LayerWeights& weights = stack.layers[bound];
     if (weights.stream) ops::norm(c, b.x, *weights.stream, b.x);
     run_layer(c, spec, weights, inputs.layers[bound], step, b, workspace);
+    show(c, in, i + 1, b.x);
     if (spec.stream_scale != 1) ops::scale(c, b.x, spec.stream_scale);
   }
-  show(c, in, stack.spec->layers.size(), b.x);
 }
 
 void run_source(const ops::Context& c, const StackWeights& decoder, const StackInputs& inputs, const StepView& step,

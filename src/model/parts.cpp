@@ -248,12 +248,14 @@ Rope windowed_rope(const Hyper& h, const Rope& full, double base) {
 Attention attention(const Hyper& h, int i, const AttentionDefaults& d) {
   Attention a;
   a.n_head = static_cast<int>(h.integer_at(keys::n_head, i, 1, max_heads));
-  a.n_head_kv = static_cast<int>(h.integer_at_or(keys::n_head_kv, i, a.n_head, 1, max_heads));
+  const bool named = h.gguf() || d.n_head_kv == 0 || h.is_null(keys::n_head_kv);
+  a.n_head_kv = static_cast<int>(h.integer_at_or(keys::n_head_kv, i, named ? a.n_head : d.n_head_kv, 1, max_heads));
   if (a.n_head % a.n_head_kv != 0) {
     h.fail(keys::n_head_kv, fmt::format("{}", a.n_head_kv), fmt::format("a divisor of {} heads", a.n_head));
   }
   const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_width);
-  const std::int64_t even = d.head_dim != 0 && !h.gguf() ? d.head_dim : n_embd / a.n_head;
+  const bool by_default = d.head_dim != 0 && !h.gguf() && !h.is_null(keys::head_dim);
+  const std::int64_t even = by_default ? d.head_dim : n_embd / a.n_head;
   a.head_dim = static_cast<int>(h.integer_or(keys::head_dim, even, 1, max_width));
   a.value_dim = static_cast<int>(h.integer_or(keys::value_dim, a.head_dim, 1, max_width));
   if (a.head_dim < 1) h.fail(keys::n_head, fmt::format("{}", a.n_head), fmt::format("at most {}", n_embd));
@@ -291,11 +293,16 @@ Mlp mlp(const Hyper& h, int i, Activation act, bool gated, int default_width) {
   return m;
 }
 
-Experts experts(const Hyper& h, int i, Activation act) {
+Experts experts(const Hyper& h, int i, Activation act, const ExpertsDefaults& defaults) {
   constexpr std::int64_t max_experts = 1 << 14;
+  const auto number = [&](const Key& key, int otherwise, std::int64_t high) {
+    const bool is_default = !h.gguf() && otherwise != 0 && !h.has(key);
+    return static_cast<int>(is_default ? otherwise : h.integer_at(key, i, 1, high));
+  };
   Experts e;
-  e.count = static_cast<int>(h.integer_at(keys::n_experts, i, 1, max_experts));
-  e.router.n_used = static_cast<int>(h.integer_at(keys::n_experts_used, i, 1, e.count));
+  e.count = number(keys::n_experts, defaults.count, max_experts);
+  e.router.n_used = number(keys::n_experts_used, defaults.used, e.count);
+  if (e.router.n_used > e.count) h.fail(keys::n_experts, fmt::format("{}", e.count), "at least the experts used");
   const Key& width = h.has(keys::n_ff_expert) ? keys::n_ff_expert : keys::n_ff;
   e.width = static_cast<int>(h.integer_at(width, i, 1, max_width));
   e.activation = act;
@@ -304,7 +311,7 @@ Experts experts(const Hyper& h, int i, Activation act) {
   return e;
 }
 
-void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale) {
+void set_sigmoid_router(const Hyper& h, Experts& e, const SigmoidRouterDefaults& d) {
   constexpr int max_groups = 64;
   if (h.gguf()) {
     const std::int64_t gating = h.integer_or(keys::gating, 2, 0, 4);
@@ -319,17 +326,18 @@ void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale) {
   }
   e.router.score = ops::Router::Score::sigmoid;
   e.correction_bias = true;
-  e.router.n_groups = static_cast<int>(h.integer_or(keys::n_groups, 1, 0, max_groups));
+  const int n_groups = h.gguf() ? 1 : d.n_groups, n_groups_used = h.gguf() ? 1 : d.n_groups_used;
+  e.router.n_groups = static_cast<int>(h.integer_or(keys::n_groups, n_groups, 0, max_groups));
   e.router.n_groups = std::max(e.router.n_groups, 1);
   if (e.count % e.router.n_groups != 0) {
     h.fail(keys::n_groups, fmt::format("{}", e.router.n_groups), fmt::format("a divisor of {} experts", e.count));
   }
-  e.router.n_groups_used = static_cast<int>(h.integer_or(keys::n_groups_used, 1, 0, e.router.n_groups));
+  e.router.n_groups_used = static_cast<int>(h.integer_or(keys::n_groups_used, n_groups_used, 0, e.router.n_groups));
   e.router.n_groups_used = std::max(e.router.n_groups_used, 1);
   e.router.group_by_best_two = true;
-  e.router.normalize = h.flag_or(keys::routed_norm, !h.gguf());
+  e.router.normalize = h.flag_or(keys::routed_norm, !h.gguf() && d.normalize);
   e.router.sum_offset = 1e-20f;
-  const double scale = h.number_or(keys::routed_scale, h.gguf() ? 1 : default_scale);
+  const double scale = h.number_or(keys::routed_scale, h.gguf() ? 1 : d.scale);
   e.router.scale = scale != 0 ? static_cast<float>(scale) : 1;
 }
 

@@ -42,6 +42,7 @@ struct AttentionDefaults {
   double rope_base = 10'000;
   RopeDefaults rope = {};  // besides the base
   int head_dim = 0;        // 0: n_embd / n_head
+  int n_head_kv = 0;       // where config.json does not name it; 0: n_head
   double rope_fraction = 1;
   bool has_rope = true;
   RopePairing gguf_pairing = RopePairing::halves;
@@ -52,10 +53,20 @@ Attention attention(const Hyper& h, int i, const AttentionDefaults& defaults = {
 
 // default_width: 0 if the file must name the width.
 Mlp mlp(const Hyper& h, int i, Activation act, bool gated = true, int default_width = 0);
+// Where config.json does not name them; 0: it must.
+struct ExpertsDefaults {
+  int count = 0, used = 0;
+};
 // Numbers of experts and their width (feed_forward_length / intermediate_size if no other is named).
-Experts experts(const Hyper& h, int i, Activation act);
+Experts experts(const Hyper& h, int i, Activation act, const ExpertsDefaults& defaults = {});
+// Where config.json does not name them.
+struct SigmoidRouterDefaults {
+  double scale = 1;
+  bool normalize = true;
+  int n_groups = 1, n_groups_used = 1;
+};
 // Router of DeepSeek-V3 and its relatives: sigmoid, a bias for choosing, the best groups by their two best.
-void set_sigmoid_router(const Hyper& h, Experts& e, double default_scale);
+void set_sigmoid_router(const Hyper& h, Experts& e, const SigmoidRouterDefaults& defaults = {});
 // A cap on scores or logits: `otherwise` if the key is absent, 0 (none) if it is null.
 float softcap(const Hyper& h, const Key& key, double otherwise);
 // Rows of a table of learned positions.

@@ -12,6 +12,10 @@ constexpr std::int64_t max_recurrent_width = 1 << 20;
 int width(const Hyper& h, const Key& key) {
   return static_cast<int>(h.integer(key, 1, max_recurrent_width));
 }
+// The same with a default for config.json.
+int width_or(const Hyper& h, const Key& key, int otherwise) {
+  return h.gguf() || h.has(key) ? width(h, key) : otherwise;
+}
 
 // The inner width itself, or `expand` times the stream's.
 int inner_width(const Hyper& h, const Key& key) {
@@ -47,7 +51,7 @@ std::optional<bool> recurrent_by_type(const Hyper& h, int i, std::string_view re
 
 int conv_width(const Hyper& h, const Key& key, int otherwise) {
   constexpr std::int64_t low = 2, high = 16;
-  return static_cast<int>(otherwise == 0 ? h.integer(key, low, high) : h.integer_or(key, otherwise, low, high));
+  return static_cast<int>(h.gguf() || h.has(key) ? h.integer(key, low, high) : otherwise);
 }
 
 void use_mamba2_keys(const Hyper& h) {
@@ -64,25 +68,27 @@ Mamba mamba_mixer(const Hyper& h) {
   Mamba m;
   m.activation = activation(h, Activation::silu);
   m.inner = inner_width(h, keys::ssm_inner);
-  m.state = width(h, keys::ssm_state);
+  m.state = width_or(h, keys::ssm_state, 16);
   m.conv = conv_width(h, keys::ssm_conv);
   const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_recurrent_width);
-  m.dt_rank = h.is_text(keys::ssm_dt_rank) ? static_cast<int>((n_embd + 15) / 16) : width(h, keys::ssm_dt_rank);
+  const int automatic = static_cast<int>((n_embd + 15) / 16);
+  m.dt_rank = h.is_text(keys::ssm_dt_rank) ? automatic : width_or(h, keys::ssm_dt_rank, automatic);
   h.use(keys::ssm_dt_rank);
   m.conv_bias = by_key(h, keys::ssm_conv_bias, true);
   m.bias = by_key(h, keys::ssm_bias, false);
   return m;
 }
 
-Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key) {
+Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key, const Mamba2Defaults& defaults) {
   use_training_keys(h);
   Mamba2 m;
   m.activation = activation(h, Activation::silu);
   m.inner = inner_width(h, inner_key);
-  m.state = width(h, keys::ssm_state);
+  m.state = width_or(h, keys::ssm_state, defaults.state);
   m.conv = conv_width(h, keys::ssm_conv);
-  m.n_heads = width(h, keys::ssm_heads);
-  m.n_groups = static_cast<int>(h.integer_or(keys::ssm_groups, 1, 1, max_recurrent_width));
+  m.n_heads = width_or(h, keys::ssm_heads, defaults.n_heads);
+  m.n_groups =
+      static_cast<int>(h.integer_or(keys::ssm_groups, h.gguf() ? 1 : defaults.n_groups, 1, max_recurrent_width));
   if (m.inner % m.n_heads != 0) {
     h.fail(keys::ssm_heads, fmt::format("{} heads", m.n_heads),
            fmt::format("a divisor of the inner width {}", m.inner));

@@ -26,16 +26,21 @@ bool recurrent_by_heads(const Hyper& h, int i);
 // The same by layer_types of config.json, which has one of these names or their newer ones (linear_attention,
 // full_attention) for each layer; nullopt if there is no list.
 std::optional<bool> recurrent_by_type(const Hyper& h, int i, std::string_view recurrent, std::string_view attention);
-// Width of a convolution in tokens.
-int conv_width(const Hyper& h, const Key& key, int otherwise = 0);
+// Width of a convolution in tokens; `otherwise` where config.json does not name it.
+int conv_width(const Hyper& h, const Key& key, int otherwise = 4);
 
 // Marks the keys of Mamba-2 as read: of hybrids, whose layers may all be attention.
 void use_mamba2_keys(const Hyper& h);
 
 // Widths and biases of a Mamba mixer as the file says.
 Mamba mamba_mixer(const Hyper& h);
+// Where config.json does not name them.
+struct Mamba2Defaults {
+  int state = 256, n_groups = 1, n_heads = 128;
+};
 // The same for Mamba-2. `inner_key` names the inner width where a family has a key of its own.
-Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key = keys::ssm_inner);
+Mamba2 mamba2_mixer(const Hyper& h, const Norm& norm, const Key& inner_key = keys::ssm_inner,
+                    const Mamba2Defaults& defaults = {});
 
 }  // namespace llm::model
 

@@ -20,7 +20,7 @@ void finish_embedding(const Hyper& h, ModelSpec& m, int offset) {
   if (const std::string name = h.text_or(kind, "absolute"); name != "absolute") {
     h.fail(kind, formats::quote(name), "absolute");
   }
-  m.n_position_max = h.integer(keys::n_context, offset + 1, 1 << 24) - offset;
+  m.n_position_max = h.integer_or(keys::n_context, 512, offset + 1, 1 << 24) - offset;
   Embedding& e = m.decoder.embedding;
   e.positions = Positions::learned;
   e.position_offset = offset;
@@ -42,7 +42,7 @@ void finish_roberta(const Hyper& h, ModelSpec& m) {
 
 void finish_projected(const Hyper& h, ModelSpec& m) {
   finish_embedding(h, m, 0);
-  const int width = static_cast<int>(h.integer_or({"", {"embedding_size"}}, m.n_embd, 1, 1 << 20));
+  const int width = static_cast<int>(h.integer_or({"", {"embedding_size"}}, 128, 1, 1 << 20));
   if (width != m.n_embd) {
     m.decoder.embedding.width = width;
     m.decoder.embedding.project_bias = Presence::yes;

@@ -88,8 +88,8 @@ Layer v2(const Hyper& h, int i) {
 }
 
 Layer v3(const Hyper& h, int i) {
-  Experts e = experts(h, i, activation(h, Activation::silu));
-  set_sigmoid_router(h, e, 2.5);
+  Experts e = experts(h, i, activation(h, Activation::silu), {.count = 256, .used = 8});
+  set_sigmoid_router(h, e, {.scale = 2.5, .n_groups = 8, .n_groups_used = 4});
   return with_experts(h, i, e, 1, 3);
 }
 

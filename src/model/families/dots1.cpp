@@ -8,7 +8,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 32});
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   if (!h.gguf()) {
@@ -18,7 +18,7 @@ Layer layer(const Hyper& h, int i) {
   }
   const Activation act = activation(h, Activation::silu);
   Experts e = experts(h, i, act);
-  set_sigmoid_router(h, e, 1);
+  set_sigmoid_router(h, e, {.normalize = false});
   const std::int64_t n_shared = h.integer_or(keys::n_shared, 0, 0, 1 << 10);
   if (n_shared > 0) e.shared = Mlp{.width = static_cast<int>(n_shared) * e.width, .activation = act};
   Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = e};

@@ -14,6 +14,7 @@ Layer dense(const Hyper& h, int i) {
   Attention a = attention(h, i,
                           {.rope_base = h.gguf() ? 10'000.0 : 500'000.0,
                            .head_dim = h.architecture() == "ernie4_5" ? 128 : 0,
+                           .n_head_kv = h.architecture() == "ernie4_5" ? 2 : 4,
                            .gguf_pairing = RopePairing::adjacent,
                            .pairing = RopePairing::adjacent});
   a.qkv_bias = a.output_bias = bias;
@@ -36,7 +37,7 @@ bool has_experts(const Hyper& h, int i) {
 
 Layer moe(const Hyper& h, int i) {
   Layer l = dense(h, i);
-  Experts e = experts(h, i, activation(h, Activation::silu));
+  Experts e = experts(h, i, activation(h, Activation::silu), {.count = 64, .used = 6});
   e.correction_bias = true;
   e.router.normalize = true;
   e.router.sum_min = static_cast<float>(h.number_or({"", {"moe_norm_min"}}, 1e-12, 0));

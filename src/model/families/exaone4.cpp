@@ -21,7 +21,7 @@ bool is_windowed(const Hyper& h, int i) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 32});
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   const bool by_size = h.gguf() && h.n_layer() == 64;  // files of the 32B may lack the key

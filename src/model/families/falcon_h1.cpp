@@ -51,7 +51,7 @@ Mamba2 state_space(const Hyper& h, int i) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 8});
   a.input_scale = divisor(h, "attention_in_multiplier");
   a.key_scale = multiplier(h, "key_multiplier");
   a.output_scale = multiplier(h, "attention_out_multiplier");

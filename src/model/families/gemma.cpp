@@ -10,7 +10,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  const Attention a = attention(h, i, {.head_dim = 256});
+  const Attention a = attention(h, i, {.head_dim = 256, .n_head_kv = 16});
   Layer l{.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h)};
   l.ffn = mlp(h, i, activation(h, Activation::gelu_tanh, Activation::gelu_tanh));
   return l;

@@ -17,7 +17,7 @@ float score_scale(const Hyper& h, const Attention& a) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.head_dim = 256});
+  Attention a = attention(h, i, {.head_dim = 256, .n_head_kv = 4});
   a.scale = score_scale(h, a);
   a.softcap = softcap(h, keys::attention_softcap, 50);
   const std::optional<bool> typed = h.gguf() ? std::nullopt : windowed_by_type(h, i);

@@ -8,9 +8,12 @@ Norm norm(const Hyper& h) {
 }
 
 Attention glm_attention(const Hyper& h, int i) {
-  Attention a = attention(
-      h, i,
-      {.head_dim = 128, .rope_fraction = 0.5, .gguf_pairing = RopePairing::adjacent, .pairing = RopePairing::adjacent});
+  Attention a = attention(h, i,
+                          {.head_dim = 128,
+                           .n_head_kv = 2,
+                           .rope_fraction = 0.5,
+                           .gguf_pairing = RopePairing::adjacent,
+                           .pairing = RopePairing::adjacent});
   a.qkv_bias = by_key(h, keys::attention_bias, true);
   a.output_bias = if_gguf_else(h, false);
   return a;

@@ -14,8 +14,11 @@ const RopeScaling published_scaling{
     .kind = RopeScaling::Kind::yarn, .factor = 32, .original_context = 4096, .truncate = false};
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(
-      h, i, {.rope_base = h.gguf() ? 10'000.0 : 150'000.0, .rope = {.scaling = published_scaling}, .head_dim = 64});
+  Attention a = attention(h, i,
+                          {.rope_base = h.gguf() ? 10'000.0 : 150'000.0,
+                           .rope = {.scaling = published_scaling},
+                           .head_dim = 64,
+                           .n_head_kv = 8});
   a.qkv_bias = a.output_bias = by_key(h, keys::attention_bias, true);
   a.sinks = true;
   const std::optional<bool> typed = h.gguf() ? std::nullopt : windowed_by_type(h, i);
@@ -24,7 +27,7 @@ Layer layer(const Hyper& h, int i) {
   const Key alpha{"", {"swiglu_alpha"}};
   const double steepness = h.number_or(alpha, 1.702);
   if (std::fabs(steepness - 1.702) > 1e-6) h.fail(alpha, std::to_string(steepness), "1.702");
-  Experts e = experts(h, i, activation(h, Activation::silu));
+  Experts e = experts(h, i, activation(h, Activation::silu), {.count = 128, .used = 4});
   e.router.score = ops::Router::Score::raw;
   e.router.softmax_of_chosen = true;
   e.router_bias = e.bias = true;

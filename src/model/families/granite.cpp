@@ -32,7 +32,7 @@ Layer layer_with(const Hyper& h, const FeedForward& ffn) {
 }
 
 Experts routed_experts(const Hyper& h, int i) {
-  Experts e = experts(h, i, activation(h, Activation::silu));
+  Experts e = experts(h, i, activation(h, Activation::silu), {.count = 8, .used = 2});
   e.router.score = ops::Router::Score::raw;
   e.router.softmax_of_chosen = true;
   e.fused_gate_up = Experts::Fused::halves;

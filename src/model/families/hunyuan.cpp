@@ -40,7 +40,7 @@ Layer dense(const Hyper& h, int i) {
 
 Layer moe(const Hyper& h, int i) {
   const Activation act = activation(h, Activation::silu);
-  Experts e = experts(h, i, act);
+  Experts e = experts(h, i, act, {.count = 1, .used = 1});
   if (!h.gguf()) e.width = mlp(h, i, act).width;  // moe_intermediate_size is for converters
   e.router.normalize = true;
   h.use({"", {"num_shared_expert"}});

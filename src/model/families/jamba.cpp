@@ -29,7 +29,7 @@ FeedForward ffn(const Hyper& h, int i) {
   h.use(keys::n_experts);
   h.use(keys::n_experts_used);
   if (!has_experts) return mlp(h, i, act);
-  return experts(h, i, act);
+  return experts(h, i, act, {.count = 16, .used = 2});
 }
 
 Layer layer(const Hyper& h, int i) {
@@ -46,7 +46,7 @@ Layer layer(const Hyper& h, int i) {
   if (recurrent) {
     l.mixers.emplace_back(m);
   } else {
-    l.mixers.emplace_back(attention(h, i, {.has_rope = false}));
+    l.mixers.emplace_back(attention(h, i, {.n_head_kv = 8, .has_rope = false}));
   }
   return l;
 }

@@ -43,12 +43,12 @@ int ffn_width(const Hyper& h, int i) {
 Layer layer(const Hyper& h, int i) {
   Layer l{.pre_mixer = norm(h), .pre_ffn = norm(h), .ffn = Mlp{.width = ffn_width(h, i)}};
   const Presence bias = by_key(h, {"", {"conv_bias"}}, false);
-  const int conv = conv_width(h, {"shortconv.l_cache", {"conv_L_cache"}}, h.gguf() ? 0 : 3);
+  const int conv = conv_width(h, {"shortconv.l_cache", {"conv_L_cache"}}, 3);
   if (is_conv(h, i)) {
     l.mixers = {ShortConv{.inner = static_cast<int>(h.integer(keys::n_embd)), .conv = conv, .bias = bias}};
     return l;
   }
-  Attention a = attention(h, i, {.rope_base = 1'000'000});
+  Attention a = attention(h, i, {.rope_base = 1'000'000, .n_head_kv = 8});
   a.rope.base = h.number_or({"", {"theta"}}, a.rope.base, 2);
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);

@@ -10,8 +10,10 @@ Norm norm(const Hyper& h) {
 Layer layer(const Hyper& h, int i) {
   // The converter reorders the rows of q and k so that rotary pairs are neighbours; llama2.c files have them so.
   const bool adjacent = h.flag_or({"", {"rope_interleave"}}, false);
-  Attention a = attention(
-      h, i, {.gguf_pairing = RopePairing::adjacent, .pairing = adjacent ? RopePairing::adjacent : RopePairing::halves});
+  Attention a = attention(h, i,
+                          {.n_head_kv = h.architecture() == "mistral" ? 8 : 0,
+                           .gguf_pairing = RopePairing::adjacent,
+                           .pairing = adjacent ? RopePairing::adjacent : RopePairing::halves});
   // GGUF files of relatives may scale scores, or queries by their position.
   const Key scale{"attention.scale"}, temperature{"attention.temperature_scale"};
   if (h.gguf()) a.scale = static_cast<float>(h.number_or(scale, 0, 0));

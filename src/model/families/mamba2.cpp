@@ -1,3 +1,5 @@
+#include <string>
+
 #include "model/families/families.h"
 #include "model/parts_recurrent.h"
 
@@ -9,9 +11,13 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int) {
-  h.use(keys::head_dim);  // the inner width by the heads
   h.use({"", {"time_step_rank"}});
-  return {.pre_mixer = norm(h), .mixers = {mamba2_mixer(h, norm(h))}};
+  const Mamba2 m = mamba2_mixer(h, norm(h), keys::ssm_inner, {.state = 128, .n_groups = 8});
+  const int head_dim = m.inner / m.n_heads;
+  if (!h.gguf() && h.integer_or(keys::head_dim, head_dim) != head_dim) {
+    h.fail(keys::head_dim, std::to_string(h.integer(keys::head_dim)), std::to_string(head_dim));
+  }
+  return {.pre_mixer = norm(h), .mixers = {m}};
 }
 
 }  // namespace

@@ -8,9 +8,9 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.rope_base = 1e6});
+  Attention a = attention(h, i, {.rope_base = 1e6, .n_head_kv = 8});
   set_window(a, h.integer_or(keys::window, 0));
-  Experts e = experts(h, i, activation(h, Activation::silu));
+  Experts e = experts(h, i, activation(h, Activation::silu), {.count = 8, .used = 2});
   e.router.normalize = true;
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = e};
 }

@@ -4,7 +4,9 @@ namespace llm::model {
 namespace {
 
 Norm norm(const Hyper& h) {
-  return layer_norm(h, 1e-5, by_key(h, {"", {"norm_bias"}}, false));
+  Norm n = layer_norm(h, 1e-5, by_key(h, {"", {"norm_bias"}}, false));
+  n.eps = static_cast<float>(h.number_or({"", {"norm_eps"}}, n.eps, 0));  // the one that counts of several
+  return n;
 }
 
 // Layers 0, n, 2n ... see everything, the others half a window to each side, with a rope base of their own.

@@ -13,7 +13,7 @@ Layer layer(const Hyper& h, int i) {
   a.qk_norm = norm(h);
   a.clamp = static_cast<float>(h.number_or(keys::clamp_qkv, 0, 0));
   a.clamp_after_norm = true;
-  Experts e = experts(h, i, activation(h, Activation::silu));
+  Experts e = experts(h, i, activation(h, Activation::silu), {.count = 64, .used = 8});
   e.router.normalize = h.flag_or(keys::routed_norm, false);
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = e};
 }

@@ -3,11 +3,14 @@
 namespace llm::model {
 namespace {
 
-constexpr Norm norm{.kind = NormKind::layer, .eps = 1e-5f, .bias = Presence::yes};
+Norm norm_of(const Hyper& h) {
+  const bool affine = h.flag_or({"", {"layer_norm_elementwise_affine"}}, true);
+  return {.kind = NormKind::layer, .eps = 1e-5f, .weight = affine, .bias = affine ? Presence::yes : Presence::no};
+}
 
 Layer layer(const Hyper& h, int i) {
   const Presence bias = h.flag_or({"", {"enable_bias"}}, true) ? Presence::yes : Presence::no;
-  h.expect_flag({"", {"layer_norm_elementwise_affine"}}, true, "norms have weights");
+  const Norm norm = norm_of(h);
   Attention a = attention(h, i, {.has_rope = false});
   a.qkv_bias = a.output_bias = bias;
   Mlp m = mlp(h, i, activation(h, Activation::relu), false);
@@ -27,7 +30,7 @@ void finish(const Hyper& h, ModelSpec& m) {
   }
   const bool pre = h.flag_or({"", {"do_layer_norm_before"}}, true);
   const bool removed = h.flag_or({"", {"_remove_final_layer_norm"}}, false);
-  if (pre && !removed) m.decoder.final_norm = norm;
+  if (pre && !removed) m.decoder.final_norm = norm_of(h);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 32});
   a.qkv_bias = if_gguf_else(h, true);
   a.output_bias = if_gguf_else(h, false);
   set_late_window(h, a, i);

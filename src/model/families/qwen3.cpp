@@ -8,7 +8,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.head_dim = 128});
+  Attention a = attention(h, i, {.head_dim = 128, .n_head_kv = 32});
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   set_late_window(h, a, i);

@@ -21,14 +21,14 @@ bool is_dense(const Hyper& h, int i) {
 
 // All but the mixer. default_shared: width of the shared expert where config.json names none; 0: there is no such
 // expert.
-Layer with_experts(const Hyper& h, int i, bool normalize, int default_shared) {
+Layer with_experts(const Hyper& h, int i, bool normalize, int default_shared, const ExpertsDefaults& defaults = {}) {
   const Activation act = activation(h, Activation::silu);
   Layer l{.pre_mixer = norm(h), .pre_ffn = norm(h)};
   if (is_dense(h, i)) {
     l.ffn = mlp(h, i, act);
     return l;
   }
-  Experts e = experts(h, i, act);
+  Experts e = experts(h, i, act, defaults);
   const std::int64_t n_ff = h.integer_at_or(keys::n_ff, i, 0);
   if (!h.has(keys::n_ff_expert) && h.gguf()) e.width = static_cast<int>(n_ff / e.router.n_used);
   e.router.normalize = normalize;
@@ -42,25 +42,25 @@ Layer with_experts(const Hyper& h, int i, bool normalize, int default_shared) {
 }
 
 Layer qwen2_moe(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 16});
   a.qkv_bias = if_gguf_else(h, h.flag_or({"", {"qkv_bias"}}, true));
   a.output_bias = if_gguf_else(h, false);
   if (!h.gguf()) {
     const bool early = i % 2 == 0 && i < h.integer_or({"", {"max_window_layers"}}, 28);
     set_switched_window(h, a, windowed_by_type(h, i).value_or(early));
   }
-  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, false), 5632);
+  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, false), 5632, {.count = 60, .used = 4});
   l.mixers.emplace_back(a);
   return l;
 }
 
 Layer qwen3_moe(const Hyper& h, int i) {
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 4});
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   set_switched_window(h, a, true);
   h.use({"", {"max_window_layers"}});
-  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, h.gguf()), 0);
+  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, h.gguf()), 0, {.count = 128, .used = 8});
   l.mixers.emplace_back(a);
   return l;
 }
@@ -102,7 +102,7 @@ GatedDelta delta_mixer(const Hyper& h) {
   g.n_key_heads = number("ssm.group_count", "linear_num_key_heads", 16);
   g.n_value_heads = number("ssm.time_step_rank", "linear_num_value_heads", 32);
   g.key_dim = number("ssm.state_size", "linear_key_head_dim", 128);
-  g.conv = conv_width(h, {"ssm.conv_kernel", {"linear_conv_kernel_dim"}}, h.gguf() ? 0 : 4);
+  g.conv = conv_width(h, {"ssm.conv_kernel", {"linear_conv_kernel_dim"}});
   g.norm_eps = norm(h).eps;
   if (g.n_value_heads % g.n_key_heads != 0) {
     h.fail(value_heads_key, fmt::format("{}", g.n_value_heads),
@@ -122,12 +122,12 @@ GatedDelta delta_mixer(const Hyper& h) {
 
 Layer qwen3_next(const Hyper& h, int i) {
   h.expect_flag({"", {"use_sliding_window"}}, false, "no windows");
-  Attention a = attention(h, i, {.head_dim = 256, .rope_fraction = 0.25});
+  Attention a = attention(h, i, {.head_dim = 256, .n_head_kv = 2, .rope_fraction = 0.25});
   a.output_gate = true;
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   const GatedDelta g = delta_mixer(h);
-  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, true), 512);
+  Layer l = with_experts(h, i, h.flag_or(keys::routed_norm, true), 512, {.count = 512, .used = 10});
   if (is_linear(h, i)) {
     l.mixers.emplace_back(g);
   } else {

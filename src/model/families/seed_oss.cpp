@@ -8,7 +8,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.head_dim = 128});
+  Attention a = attention(h, i, {.head_dim = 128, .n_head_kv = 8});
   a.qkv_bias = by_key(h, keys::attention_bias, true);
   a.output_bias = by_key(h, {"", {"attention_out_bias"}}, false);
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};

@@ -15,7 +15,8 @@ bool is_rotated(const Hyper& h, int i) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 2e6, .gguf_pairing = RopePairing::adjacent});
+  Attention a =
+      attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 2e6, .n_head_kv = 4, .gguf_pairing = RopePairing::adjacent});
   const bool rotated = is_rotated(h, i);
   if (!rotated) a.rope.dims = 0;
   if (!h.gguf()) set_switched_window(h, a, windowed_by_type(h, i).value_or(!rotated), 0);

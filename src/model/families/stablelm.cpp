@@ -9,7 +9,7 @@ Norm norm(const Hyper& h) {
 
 Layer layer(const Hyper& h, int i) {
   const auto in_file = [&](const char* name) { return h.file().find_tensor(name) != nullptr; };
-  Attention a = attention(h, i, {.rope_fraction = 0.25});
+  Attention a = attention(h, i, {.n_head_kv = 32, .rope_fraction = 0.25});
   a.qkv_bias = by_key(h, {"", {"use_qkv_bias"}}, false);
   a.output_bias = if_gguf_else(h, false);
   if (h.gguf() ? in_file("blk.0.attn_q_norm.weight") : h.flag_or({"", {"qk_layernorm"}}, false)) {

@@ -9,7 +9,7 @@ Norm norm(const Hyper& h) {
 
 Layer layer(const Hyper& h, int i) {
   const Presence bias = by_key(h, {"", {"use_bias"}}, true);
-  Attention a = attention(h, i);
+  Attention a = attention(h, i, {.n_head_kv = 2});
   a.qkv_bias = a.output_bias = bias;
   set_window(a, h.integer_or(keys::window, 0));
   Mlp m = mlp(h, i, activation(h, Activation::gelu_tanh), false);
