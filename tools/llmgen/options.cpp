@@ -79,11 +79,10 @@ llm::EngineOptions engine_options(const RunFlags& flags) {
 
 void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
   constexpr int default_lookup = 16;
-  app.add_option_function<std::vector<std::string>>(
+  app.add_option_function<std::string>(
          "--lookup",
-         [&flags](const std::vector<std::string>& values) {
-           const std::string text = values.empty() ? std::string() : values.front();
-           if (text.empty() || text == "{}") {
+         [&flags](const std::string& text) {
+           if (text.empty() || text == "true") {  // given without a number
              flags.lookup = default_lookup;
              return;
            }
