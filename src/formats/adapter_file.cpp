@@ -276,6 +276,8 @@ void AdapterFile::read_folder() {
   SafetensorsPart part = parse_safetensors(file_.bytes(), weights_path);
   Pairs pairs(path_);
   for (TensorView& tensor : part.tensors) {
+    // PEFT adds the model's own matrix where the output or an embedding is adapted.
+    if (tensor.name.ends_with(".base_layer.weight")) continue;
     if (reinterpret_cast<std::uintptr_t>(tensor.data) % alignof(float) != 0) {
       auto& copy = aligned_.emplace_back(std::make_unique_for_overwrite<std::byte[]>(tensor.n_bytes));
       std::memcpy(copy.get(), tensor.data, tensor.n_bytes);

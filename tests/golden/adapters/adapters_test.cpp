@@ -96,7 +96,7 @@ TEST_P(AdapterTest, GivesTheLogitsOfPeft) {
   }
   const auto expected = read_arrays(folder_of(c.name) + "/expected.safetensors");
   const std::unique_ptr<Model> model = load(c);
-  ModelRunner runner(*model, {.exact = true});
+  ModelRunner runner(*model, {.exact = true, .kv_type = llm::TensorType::F32});
   EXPECT_LT(difference(runner.run(expected.at("input_ids").ints).logits, expected.at("logits").floats), bound);
 }
 
@@ -136,7 +136,7 @@ TEST(Adapters, AddUp) {
   adapters.push_back({AdapterFile::open(folder_of(c.name)), 0.25f});
   adapters.push_back({AdapterFile::open(folder_of(c.name) + "/adapter.gguf"), 0.75f});
   const auto model = Model::load(WeightsFile::open(LLM_TEST_DATA "/golden/llama-gqa"), std::move(adapters));
-  ModelRunner runner(*model, {.exact = true});
+  ModelRunner runner(*model, {.exact = true, .kv_type = llm::TensorType::F32});
   EXPECT_LT(difference(runner.run(expected.at("input_ids").ints).logits, expected.at("logits").floats), bound);
 }
 
