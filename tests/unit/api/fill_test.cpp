@@ -10,7 +10,7 @@
 
 #include "formats/safetensors_writer.h"
 #include "formats/weights_file.h"
-#include "golden_entry.inc"
+#include "golden_entry.h"
 #include "kernels/decode.h"
 #include "temporary_folder.h"
 
