@@ -57,6 +57,7 @@ constexpr std::string_view inert_endings[] = {
     "pooler.weight",
     "pooler.bias",
     // Encoder-decoders: further copies of one table of tokens, tables of sinusoids, distances in cross attention.
+    "model.shared.weight",
     "coder.embed_tokens.weight",
     "coder.embed_positions.weights",
     "coder.embed_positions.weight",

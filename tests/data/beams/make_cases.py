@@ -46,6 +46,7 @@ def main():
             o = options(rng, vocab)
             o["num_return_sequences"] = o["num_beams"]
             if not model.config.is_encoder_decoder: o.pop("forced_bos_token_id", None)
+            if o.get("forced_bos_token_id") in o["eos_token_id"]: continue  # it goes on beyond the only answer
             g = transformers.GenerationConfig(**o, do_sample=False, pad_token_id=model.config.pad_token_id or 0,
                                               bos_token_id=0, use_cache=False,
                                               decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None))
