@@ -22,7 +22,7 @@ struct Spec {
   char type = 0;
 };
 
-constexpr std::int64_t most_digits = 1000;  // of a float's precision
+constexpr std::int64_t most_precision = 1000;  // of a float's precision
 
 std::int64_t read_number(std::string_view text, std::size_t& at) {
   std::int64_t value = 0;
@@ -83,7 +83,7 @@ std::string real_digits(double value, const Spec& spec) {
   const bool upper = spec.type == 'F' || spec.type == 'E' || spec.type == 'G';
   if (std::isinf(value)) return upper ? "INF" : "inf";
   if (std::isnan(value)) return upper ? "NAN" : "nan";
-  if (spec.precision > most_digits) fail(fmt::format("a precision is larger than {}", most_digits));
+  if (spec.precision > most_precision) fail(fmt::format("a precision is larger than {}", most_precision));
   const int precision = static_cast<int>(spec.precision < 0 ? 6 : spec.precision);
   switch (spec.type) {
     case 'f':
@@ -337,7 +337,7 @@ void append_percent_number(TextBuilder& out, const Value& value, Spec spec) {
     const std::string digits = format_integer(number < 0 ? -number : number, spec.type == 'x' || spec.type == 'X' ? 16
                                                                              : spec.type == 'o'                   ? 8
                                                                                                                   : 10);
-    const std::int64_t zeros = std::min(spec.precision, most_digits) - static_cast<std::int64_t>(digits.size());
+    const std::int64_t zeros = std::min(spec.precision, most_precision) - static_cast<std::int64_t>(digits.size());
     const std::string body = std::string(static_cast<std::size_t>(std::max<std::int64_t>(zeros, 0)), '0') + digits;
     return pad(out, spec, sign_of(number < 0, spec), Text(body, value.foreign()), value.foreign(), '>');
   }

@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
-constexpr std::uint64_t max_config_bytes = std::uint64_t{16} << 20;
+constexpr std::uint64_t max_adapter_config_bytes = std::uint64_t{16} << 20;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& what) {
   throw Error(ErrorCode::model, fmt::format("{}: {}", path, what));
@@ -69,8 +69,8 @@ class PeftConfig {
  public:
   explicit PeftConfig(const std::string& path) : path_(path) {
     const MappedFile file(path);
-    if (file.size() > max_config_bytes) {
-      refuse(path, fmt::format("{} bytes, expected at most {}", file.size(), max_config_bytes));
+    if (file.size() > max_adapter_config_bytes) {
+      refuse(path, fmt::format("{} bytes, expected at most {}", file.size(), max_adapter_config_bytes));
     }
     const auto* text = reinterpret_cast<const char*>(file.bytes().data());
     json_ = json::parse(text, text + file.size(), nullptr, false);

@@ -7,14 +7,14 @@
 namespace llm::model {
 namespace {
 
-constexpr std::int64_t max_width = 1 << 24;
+constexpr std::int64_t max_translation_width = 1 << 24;
 
 Attention translation_attention(const Hyper& h, StackRole role) {
   const Key heads =
       role == StackRole::encoder ? Key{"", {"encoder_attention_heads"}} : Key{"", {"decoder_attention_heads"}};
   Attention a;
   a.n_head = a.n_head_kv = static_cast<int>(h.integer(heads, 1, 1 << 16));
-  const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_width);
+  const std::int64_t n_embd = h.integer(keys::n_embd, 1, max_translation_width);
   if (n_embd % a.n_head != 0) h.fail(heads, fmt::format("{}", a.n_head), fmt::format("a divisor of {}", n_embd));
   a.head_dim = static_cast<int>(n_embd / a.n_head);
   a.qkv_bias = a.output_bias = Presence::yes;
@@ -33,7 +33,7 @@ Layer translation_layer(const Hyper& h, StackRole role, bool norms_before, Activ
   Attention a = translation_attention(h, role);
   a.causal = decodes;
   Layer layer{.mixers = {a},
-              .ffn = Mlp{.width = static_cast<int>(h.integer(width, 1, max_width)),
+              .ffn = Mlp{.width = static_cast<int>(h.integer(width, 1, max_translation_width)),
                          .activation = act,
                          .gated = false,
                          .bias = Presence::yes}};

@@ -112,9 +112,9 @@ SplitBehavior behavior_of(const Part& part, const std::string& name) {
   part.fail("unknown behavior '" + name + "'");
 }
 
-class Builder {
+class PreTokenizerBuilder {
  public:
-  explicit Builder(bool model_takes_bytes) : model_takes_bytes_(model_takes_bytes) {}
+  explicit PreTokenizerBuilder(bool model_takes_bytes) : model_takes_bytes_(model_takes_bytes) {}
 
   void add(const Part& part, bool is_last) {
     if (part.is_null()) return;
@@ -194,7 +194,7 @@ class Builder {
 }  // namespace
 
 PreTokenizer make_pretokenizer(const Part& part, bool model_takes_bytes) {
-  Builder builder(model_takes_bytes);
+  PreTokenizerBuilder builder(model_takes_bytes);
   builder.add(part, true);
   return builder.take();
 }

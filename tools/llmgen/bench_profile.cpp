@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace llmgen {
 
@@ -53,7 +54,7 @@ std::string profile_chart(const ProfiledWork& work) {
   for (const llm::ProfileEntry& entry : visible(profile)) {
     const double part = share(profile, entry.seconds);
     std::string bar;
-    for (int i = 0; i < static_cast<int>(part * bar_width + 0.5); ++i) bar += "█";
+    for (long i = 0; i < std::lround(part * bar_width); ++i) bar += "█";
     const std::size_t padding = static_cast<std::size_t>(bar_width) - bar.size() / std::string_view("█").size();
     text += fmt::format("  {:<26} {:>5.1f} %  {}{} {:>9.3f} ms  {}\n", name_of(entry), 100 * part, bar,
                         std::string(padding, ' '), milliseconds_a_step(profile, entry.seconds), bandwidth(entry));
