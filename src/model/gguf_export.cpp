@@ -379,6 +379,7 @@ void set_keys(formats::GgufHeader& header, const std::string& architecture, cons
     void operator()(const std::vector<std::int64_t>& values) const {
       if (key.ends_with("_pattern") || key.ends_with("recurrent_layers")) {
         std::vector<bool> flags;
+        flags.reserve(values.size());
         for (const std::int64_t value : values) flags.push_back(value != 0);
         header.set_bools(key, flags);
         return;
