@@ -204,6 +204,7 @@ class GgufTokenizer {
     Bpe::Options bpe;
     bpe.units = pre_->byte_level ? Bpe::Units::bytes : Bpe::Units::characters;
     bpe.ignore_merges = pre_->ignore_merges;
+    bpe.settle_unknown_first = pre_->byte_level;
     if (pre_->rule == SplitRule::lines) {
       bpe.whole_newlines = bpe.byte_fallback = bpe.plain_bytes = true;
       options_.normalizer = [](std::string_view text, bool) { return escape_spaces(replace_stray_bytes(text), false); };
