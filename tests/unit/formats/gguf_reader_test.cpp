@@ -64,8 +64,7 @@ TEST(GgufReader, TreatsEverySharedCaseAsItsIndexSays) {
     const std::optional<Error> error = open_error(data_path(name));
     if (entry.at("expected") == "error" && !needs_architecture(name)) {
       ASSERT_TRUE(error.has_value());
-      const bool is_missing_file = name == "directory.gguf" || name == "split-missing-00001-of-00002.gguf";
-      EXPECT_EQ(error->code(), is_missing_file ? ErrorCode::io : ErrorCode::model) << error->message();
+      EXPECT_EQ(error->code(), ErrorCode::model) << error->message();
       EXPECT_THAT(error->message(), HasSubstr(name.substr(0, 9)));
       EXPECT_EQ(error->message().find('\n'), std::string::npos);
     } else {

@@ -198,12 +198,12 @@ TEST(HuggingFaceFolder, NamesWhatIsMissing) {
   const TemporaryFolder folder;
   std::optional<Error> error = open_error(folder.path());
   ASSERT_TRUE(error.has_value());
-  EXPECT_EQ(error->code(), ErrorCode::io);
+  EXPECT_EQ(error->code(), ErrorCode::model);
   EXPECT_THAT(error->message(), HasSubstr("config.json"));
   folder.write("config.json", "{}");
   error = open_error(folder.path());
   ASSERT_TRUE(error.has_value());
-  EXPECT_EQ(error->code(), ErrorCode::io);
+  EXPECT_EQ(error->code(), ErrorCode::model);
   EXPECT_THAT(error->message(), HasSubstr("model.safetensors"));
   folder.write("pytorch_model.bin", "PK\x03\x04");
   error = open_error(folder.path());
