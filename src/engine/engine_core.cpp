@@ -290,7 +290,9 @@ bool EngineCore::waits_for_older(std::size_t index) {
   const auto begin = s.ids.begin(), end = begin + s.n_shareable();
   for (std::size_t i = 0; i < index; ++i) {
     Sequence& older = *sequences_[i];
-    if (older.finished || older.n_shareable() <= older.state.size()) continue;
+    // One that wants no results computes nothing.
+    const bool is_idle = older.finished || older.outputs_from >= older.n_ids();
+    if (is_idle || older.n_shareable() <= older.state.size()) continue;
     const auto older_end = older.ids.begin() + older.n_shareable();
     const std::int64_t n_same = std::mismatch(begin, end, older.ids.begin(), older_end).first - begin;
     if (n_same < least_shared || n_same <= older.state.size()) continue;

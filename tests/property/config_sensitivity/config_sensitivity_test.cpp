@@ -33,6 +33,8 @@ struct Silent {
 constexpr Silent silent_keys[] = {
     {"", "max_position_embeddings"},
     {"", "n_positions", "gptj"},
+    {"phi3", "original_max_position_embeddings"},
+    {"llama", "original_max_position_embeddings", "llama-rope-yarn-null-factor"},
     {"", "max_seq_len"},
     {"", "context_length", "rwkv"},
     {"deepseek_v2", "head_dim"},

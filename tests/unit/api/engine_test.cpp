@@ -269,7 +269,7 @@ std::vector<float> logprobs_of(const llm::Result& result) {
   return values;
 }
 
-const llm::EngineOptions roomy{.n_threads = 1, .n_context = 192};
+const llm::EngineOptions roomy{.n_threads = 1, .n_context = 192, .kv_memory = 16 << 20};
 
 class SavedState : public testing::TestWithParam<const char*> {};
 
