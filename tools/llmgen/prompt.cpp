@@ -24,7 +24,8 @@ void add_prompt_flags(CLI::App& app, PromptFlags& flags) {
 }
 
 std::string prompt_text(const CLI::App& app, const PromptFlags& flags) {
-  const bool has_words = app.count("text") > 0;
+  const CLI::Option* words = app.get_option_no_throw("text");  // commands with flags of their own have none
+  const bool has_words = words != nullptr && words->count() > 0;
   const bool has_text = has_words || app.count("--prompt") > 0;
   const bool has_file = !flags.file.empty();
   if (has_words && app.count("--prompt") > 0) {

@@ -113,9 +113,10 @@ TEST_P(Independence, LogitsDoNotDependOnWhatElseRuns) {
   }
 }
 
-// Whether a sequence's state grows; records alone are taken when it begins, so nothing is ever taken back.
-bool grows(const llm::Model& model) {
-  return model.plan(192, llm::KvType::f16).state > model.plan(64, llm::KvType::f16).state;
+// Whether a second sequence can begin in a third of what the longest takes. Not so if its records, which are taken when
+// it begins, are most of its state: then it waits, and nothing is ever taken back.
+bool second_can_begin(const llm::Model& model) {
+  return model.plan(64, llm::KvType::f16).state <= model.plan(192, llm::KvType::f16).state / 3;
 }
 
 TEST_P(Independence, LogitsDoNotDependOnOthersThatTakeTheMemoryAway) {
@@ -145,7 +146,7 @@ TEST_P(Independence, LogitsDoNotDependOnOthersThatTakeTheMemoryAway) {
       n_all_preempted += n_preempted;
     }
   }
-  if (grows(m)) {
+  if (second_can_begin(m)) {
     EXPECT_GT(n_all_preempted, 0u) << GetParam();
   }
 }
