@@ -8,6 +8,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
+  h.use({"", {"original_max_position_embeddings"}});  // matters to scaled rotation only
   Attention a = attention(h, i, {.rope = {.original_context = 4096, .yarn_is_longrope = true}});
   set_window(a, h.integer_or(keys::window, 0));
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};
