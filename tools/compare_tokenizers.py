@@ -63,15 +63,15 @@ class Vocabulary:
         import gguf
 
         fields = gguf.GGUFReader(path).fields
-        self.path = path
-
-        def get(name, default=None):
-            field = fields.get("tokenizer.ggml." + name)
-            return default if field is None else field.contents()
-
+        self.path, self.fields = path, fields
+        get = self.get
         self.model, self.pre = get("model"), get("pre", "default")
         self.tokens, self.kinds = get("tokens"), get("token_type")
         self.scores, self.merges = get("scores"), get("merges")
+
+    def get(self, name, default=None):
+        field = self.fields.get("tokenizer.ggml." + name)
+        return default if field is None else field.contents()
 
 
 def tokenizers_of(v: Vocabulary):

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <cstring>
+
 namespace llm {
 
 namespace {
@@ -86,8 +88,16 @@ std::size_t finished_utf8_bytes(std::string_view text) {
 }
 
 bool is_valid_utf8(std::string_view text) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080;
   const char* end = text.data() + text.size();
   for (const char* at = text.data(); at < end;) {
+    if (std::uint64_t eight = 0; end - at >= 8) {
+      std::memcpy(&eight, at, sizeof eight);
+      if ((eight & kHighBits) == 0) {
+        at += 8;
+        continue;
+      }
+    }
     const Utf8Char c = decode_utf8(at, end);
     if (!c.valid) return false;
     at += c.length;

@@ -47,6 +47,14 @@ class WordCache {
   std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
 
+// How often the first `n_bytes` of a text stand again `step` bytes further on, without reaching its end.
+std::size_t count_repeats(std::string_view text, std::size_t n_bytes, std::size_t step) {
+  const std::string_view window = text.substr(0, n_bytes);
+  std::size_t n = 0;
+  while ((n + 1) * step + n_bytes < text.size() && text.substr((n + 1) * step, n_bytes) == window) ++n;
+  return n;
+}
+
 }  // namespace
 
 struct Bpe::Work : Scratch {
@@ -96,40 +104,68 @@ Symbol Bpe::intern_inner(std::string_view text) {
   return place->second;
 }
 
+// Two or three look-ups a merge in tables larger than the caches: a batch is hashed first so that the memory reads
+// overlap. Merges mostly come in the order of the tokens they make: the token made last and the one after it are tried
+// before the index.
 void Bpe::add_merges(std::span<const MergeText> merges, std::uint32_t first_rank, MergeTable::OnRepeat on_repeat) {
-  // Three look-ups a merge in tables larger than the caches: hash a batch first so that the memory reads overlap.
   constexpr std::size_t kBatch = 16;
-  std::uint64_t hashes[kBatch][3];
+  struct Entry {
+    std::uint64_t left_hash = 0, right_hash = 0, joined_hash = 0;
+    TokenId result = kNoToken;
+    std::string joined;
+  };
+  Entry entries[kBatch];
   Merge batch[kBatch];
-  std::string joined[kBatch];
+  TokenId last = last_made_;
+  const auto is_joined = [this](TokenId id, std::string_view left, std::string_view right) {
+    if (id >= vocabulary_.model_size()) return false;
+    const std::string_view text = vocabulary_.text(id);
+    return text.size() == left.size() + right.size() && text.starts_with(left) && text.ends_with(right);
+  };
+  const auto symbol_of = [this](std::string_view text, std::uint64_t hash) {
+    const TokenId id = vocabulary_.find_hashed(text, hash);
+    return id != kNoToken ? static_cast<Symbol>(id) : intern_inner(text);
+  };
   for (std::size_t first = 0; first < merges.size(); first += kBatch) {
     const std::size_t n = std::min(kBatch, merges.size() - first);
     for (std::size_t i = 0; i < n; ++i) {
       const MergeText& m = merges[first + i];
+      Entry& entry = entries[i];
+      entry.left_hash = Vocabulary::hash(m.left);
+      entry.right_hash = Vocabulary::hash(m.right);
+      vocabulary_.prefetch(entry.left_hash);
+      vocabulary_.prefetch(entry.right_hash);
       std::string_view right = m.right;
       if (!options_.continuing_prefix.empty() && right.starts_with(options_.continuing_prefix)) {
         right.remove_prefix(options_.continuing_prefix.size());
       }
-      joined[i].assign(m.left);
-      joined[i].append(right);
-      hashes[i][0] = Vocabulary::hash(m.left);
-      hashes[i][1] = Vocabulary::hash(m.right);
-      hashes[i][2] = Vocabulary::hash(joined[i]);
-      for (const std::uint64_t hash : hashes[i]) vocabulary_.prefetch(hash);
+      entry.result = is_joined(last, m.left, right) ? last : is_joined(last + 1, m.left, right) ? last + 1 : kNoToken;
+      if (entry.result != kNoToken) {
+        last = entry.result;
+        continue;
+      }
+      entry.joined.assign(m.left);
+      entry.joined.append(right);
+      entry.joined_hash = Vocabulary::hash(entry.joined);
+      vocabulary_.prefetch(entry.joined_hash);
     }
     for (std::size_t i = 0; i < n; ++i) {
       const MergeText& m = merges[first + i];
-      const TokenId left = vocabulary_.find_hashed(m.left, hashes[i][0]);
-      const TokenId right = vocabulary_.find_hashed(m.right, hashes[i][1]);
-      const TokenId result = vocabulary_.find_hashed(joined[i], hashes[i][2]);
-      batch[i] = {left != kNoToken ? static_cast<Symbol>(left) : intern(m.left),
-                  right != kNoToken ? static_cast<Symbol>(right) : intern(m.right),
-                  first_rank + static_cast<std::uint32_t>(first + i),
-                  result != kNoToken ? static_cast<Symbol>(result) : intern(joined[i])};
+      const Entry& entry = entries[i];
+      batch[i].left = symbol_of(m.left, entry.left_hash);
+      batch[i].right = symbol_of(m.right, entry.right_hash);
+      batch[i].rank = first_rank + static_cast<std::uint32_t>(first + i);
+      if (entry.result != kNoToken) {
+        batch[i].result = static_cast<Symbol>(entry.result);
+      } else {
+        batch[i].result = symbol_of(entry.joined, entry.joined_hash);
+        if (batch[i].result < static_cast<Symbol>(vocabulary_.size())) last = static_cast<TokenId>(batch[i].result);
+      }
       merges_.prefetch(batch[i].left, batch[i].right);
     }
     for (std::size_t i = 0; i < n; ++i) merges_.insert(batch[i], on_repeat);
   }
+  last_made_ = last;
 }
 
 bool Bpe::may_join(TokenId id) const {
@@ -261,7 +297,7 @@ void Bpe::encode_word(std::string_view piece, Work& work, std::vector<TokenId>& 
 // Merges one window after the other. All but the last tokens of a window are kept; the next window starts where they
 // end. That is the encoding of the whole if the last token kept and the first of the next window stay apart when merged
 // by themselves: tokens that follow each other are the encoding of their text exactly if every two neighbours are.
-// If they do not, the window starts a token earlier.
+// If they do not, the window starts a token earlier. A window that reads like the one before gives its tokens again.
 void Bpe::encode_long(std::string_view piece, Work& work, std::vector<TokenId>& out) const {
   struct Kept {
     std::size_t begin, n_ids;
@@ -290,11 +326,23 @@ void Bpe::encode_long(std::string_view piece, Work& work, std::vector<TokenId>& 
       while (n > 1 && work.starts[n] == work.starts[n - 1]) --n;
     }
     kept.clear();
+    const std::size_t n_ids = out.size();
     for (std::size_t i = 0; i < n; ++i) {
       kept.push_back({begin + work.starts[i], out.size()});
       emit(work.symbols[i], token(i), first, out);
     }
-    begin += work.starts[n];
+    std::size_t n_again = 0;
+    if (begin > 0 && end < piece.size() && !options_.fuse_unknown && stays_apart(token(n - 1), token(0), probe)) {
+      n_again = count_repeats(piece.substr(begin), end - begin, work.starts[n]);
+    }
+    const std::size_t n_ids_each = out.size() - n_ids;
+    out.reserve(out.size() + n_again * n_ids_each);
+    for (std::size_t i = 0; i < n_again * n_ids_each; ++i) out.push_back(out[out.size() - n_ids_each]);
+    for (Kept& token_kept : kept) {
+      token_kept.begin += n_again * work.starts[n];
+      token_kept.n_ids += n_again * n_ids_each;
+    }
+    begin += (n_again + 1) * work.starts[n];
   }
 }
 

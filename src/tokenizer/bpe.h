@@ -82,6 +82,7 @@ class Bpe : public Model {
   std::array<TokenId, 256> byte_tokens_{};
   std::unordered_map<std::string, Symbol> inner_symbols_;  // texts of merges that are no tokens
   Symbol next_inner_ = 0;
+  TokenId last_made_ = 0;  // by the merges added so far
   std::unordered_map<Symbol, std::pair<Symbol, Symbol>> unused_parts_;
 };
 

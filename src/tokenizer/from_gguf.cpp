@@ -52,7 +52,6 @@ class GgufTokenizer {
     assign_roles_by_text(impl_->vocabulary, impl_->special);
     add_specials();
     impl_->pipeline = std::make_unique<PiecePipeline>(impl_->vocabulary, std::move(options_));
-    impl_->finish();
     return Tokenizer(std::move(impl_));
   }
 
@@ -215,18 +214,7 @@ class GgufTokenizer {
     if (merges == nullptr && pre_->rule != SplitRule::kimi_k2)
       fail(key("merges"), "missing, expected an array of strings");
     if (merges != nullptr) {
-      // "left right", cut at the first space after the first character
-      std::vector<Bpe::MergeText> texts;
-      texts.reserve(merges->count);
-      for (const std::string_view text : formats::StringItems(*merges)) {
-        const std::size_t space = text.find(' ', 1);
-        if (space == std::string_view::npos) {
-          fail(key("merges"), fmt::format("item {} is {}, expected two texts", texts.size(), quote(text)));
-        }
-        texts.push_back({text.substr(0, space), text.substr(space + 1)});
-      }
-      model->reserve_merges(texts.size());
-      model->add_merges(texts, 0, MergeTable::OnRepeat::keep_first);
+      add_merges(*merges, *model);
     }
     if (pre_->byte_level && !model->covers_all_bytes()) {
       options_.normalizer = [](std::string_view text, bool) { return replace_stray_bytes(text); };
@@ -247,6 +235,29 @@ class GgufTokenizer {
     const SpecialTokens& special = impl_->special;
     if (special.add_bos) options_.before.push_back(*special.bos);
     if (special.add_eos) options_.after.push_back(*special.eos);
+  }
+
+  // "left right", cut at the first space after the first character.
+  void add_merges(const formats::ArrayView& merges, Bpe& model) const {
+    constexpr std::size_t kBatch = 1024;
+    std::vector<Bpe::MergeText> texts;
+    texts.reserve(kBatch);
+    std::uint32_t n_added = 0;
+    const auto flush = [&] {
+      model.add_merges(texts, n_added, MergeTable::OnRepeat::keep_first);
+      n_added += static_cast<std::uint32_t>(texts.size());
+      texts.clear();
+    };
+    model.reserve_merges(merges.count);
+    for (const std::string_view text : formats::StringItems(merges)) {
+      const std::size_t space = text.find(' ', 1);
+      if (space == std::string_view::npos) {
+        fail(key("merges"), fmt::format("item {} is {}, expected two texts", n_added + texts.size(), quote(text)));
+      }
+      texts.push_back({text.substr(0, space), text.substr(space + 1)});
+      if (texts.size() == kBatch) flush();
+    }
+    flush();
   }
 
   void make_spm() {

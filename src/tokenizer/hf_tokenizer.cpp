@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 
 #include "base/utf8.h"
 #include "formats/quote.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/hf_json.h"
+#include "tokenizer/hf_file.h"
 #include "tokenizer/model_sink.h"
 #include "tokenizer/special_roles.h"
 #include "tokenizer/unigram.h"
@@ -21,6 +22,7 @@ using hf::AddedToken;
 using hf::AddedTokenMatcher;
 using hf::Json;
 using hf::Part;
+using hf::VocabularyItem;
 
 // Ids may have gaps; a bound on them keeps a wild id from filling memory.
 constexpr std::int64_t kMostGaps = 65'536;
@@ -40,7 +42,11 @@ class HuggingFacePipeline : public Pipeline {
   };
 
   HuggingFacePipeline(const Vocabulary& vocabulary, Parts parts)
-      : vocabulary_(vocabulary), parts_(std::move(parts)), scratch_(*parts_.model) {}
+      : vocabulary_(vocabulary),
+        parts_(std::move(parts)),
+        scratch_(*parts_.model),
+        around_{decode_texts({kFrames[0].before, kFrames[0].after}),
+                decode_texts({kFrames[1].before, kFrames[1].after})} {}
 
   void encode(const InputText& input, bool add_special, std::vector<TokenId>& out) const override {
     if (!add_special) return encode_text(input, out);
@@ -63,8 +69,9 @@ class HuggingFacePipeline : public Pipeline {
   std::string token_bytes(TokenId id) const override {
     // Between two others, so that rules for the first and the last do not apply; what those two give is taken off.
     const std::string_view text = decoded_text(id);
-    const Frame& frame = text == kFrames[0].before || text == kFrames[0].after ? kFrames[1] : kFrames[0];
-    const std::string around = decode_texts({frame.before, frame.after});
+    const std::size_t i = text == kFrames[0].before || text == kFrames[0].after ? 1 : 0;
+    const Frame& frame = kFrames[i];
+    const std::string& around = around_[i];
     const std::string all = decode_texts({frame.before, text, frame.after});
     std::string_view bytes = all;
     if (!around.starts_with(frame.before) || !bytes.starts_with(frame.before)) return std::string(text);
@@ -202,15 +209,16 @@ class HuggingFacePipeline : public Pipeline {
   const Vocabulary& vocabulary_;
   Parts parts_;
   mutable ScratchPool scratch_;
+  std::array<std::string, 2> around_;  // what the frames give by themselves
 };
 
 class HuggingFaceTokenizer {
  public:
   HuggingFaceTokenizer(const HuggingFaceFiles& files, const std::string& source)
-      : files_(files), source_(source), impl_(std::make_unique<Tokenizer::Impl>()) {}
+      : files_(files), source_(source), file_(files.tokenizer, source), impl_(std::make_unique<Tokenizer::Impl>()) {}
 
   Tokenizer make() {
-    const Json root = parse(files_.tokenizer, source_);
+    const Json& root = file_.root();
     const Part file(root, source_);
     if (!root.is_object()) file.fail("expected a JSON object");
     const Part model = file.at("model");
@@ -226,19 +234,10 @@ class HuggingFaceTokenizer {
     find_roles();
     impl_->description = fmt::format("{} (tokenizer.json)", type);
     impl_->pipeline = std::make_unique<HuggingFacePipeline>(impl_->vocabulary, std::move(parts_));
-    impl_->finish();
     return Tokenizer(std::move(impl_));
   }
 
  private:
-  static Json parse(std::string_view text, const std::string& source) {
-    try {
-      return Json::parse(text);
-    } catch (const Json::exception& error) {
-      throw Error(ErrorCode::model, fmt::format("{}: {}", source, error.what()));
-    }
-  }
-
   Part member(const Json& root, const char* name) const {
     static const Json null;
     const auto found = root.find(name);
@@ -276,59 +275,54 @@ class HuggingFaceTokenizer {
     }
   }
 
-  struct Entry {
-    TokenId id = kNoToken;
-    std::string_view text;
-    float score = 0;
-  };
-
-  std::vector<Entry> vocabulary_entries(const Part& model, const std::string& type) {
+  std::vector<VocabularyItem> vocabulary_items(const Part& model, const std::string& type) {
     const Part vocab = model.at("vocab");
-    std::vector<Entry> entries;
-    entries.reserve(vocab.json().size() + added_.size());
     if (type == "Unigram") {
       if (!vocab.json().is_array()) vocab.fail("expected an array of texts with scores");
-      for (const Json& item : vocab.json()) {
-        const bool good = item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_number();
-        if (!good) vocab.fail(fmt::format("item {}: expected a text and its score", entries.size()));
-        entries.push_back(
-            {static_cast<TokenId>(entries.size()), item[0].get_ref<const std::string&>(), item[1].get<float>()});
-        scores_.push_back(item[1].get<double>());
-      }
-    } else {
-      if (!vocab.json().is_object()) vocab.fail("expected an object of texts with ids");
-      for (const auto& [text, id] : vocab.json().items()) {
-        entries.push_back({checked_id(id, vocab.place() + "." + formats::quote(text)), text, 0});
-      }
+      for (const VocabularyItem& item : file_.vocabulary()) scores_.push_back(item.score);
+    } else if (!vocab.json().is_object()) {
+      vocab.fail("expected an object of texts with ids");
     }
-    for (const Entry& entry : entries) model_size_ = std::max(model_size_, entry.id + 1);
-    for (const AddedToken& token : added_) entries.push_back({token.id, token.content, 0});
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.id < b.id; });
-    return entries;
+    std::vector<VocabularyItem> items = file_.vocabulary();
+    for (const VocabularyItem& item : items) model_size_ = std::max(model_size_, item.id + 1);
+    for (const AddedToken& token : added_) items.push_back({token.id, token.content, 0});
+    const auto by_id = [](const VocabularyItem& a, const VocabularyItem& b) { return a.id < b.id; };
+    if (!std::is_sorted(items.begin(), items.end(), by_id)) std::stable_sort(items.begin(), items.end(), by_id);
+    return items;
   }
 
   void read_vocabulary(const Part& model, const std::string& type) {
-    const std::vector<Entry> entries = vocabulary_entries(model, type);
-    if (entries.empty()) model.fail("no tokens");
-    if (entries.back().id > static_cast<std::int64_t>(2 * entries.size()) + kMostGaps) {
-      model.fail(fmt::format("highest id {} with {} tokens", entries.back().id, entries.size()));
+    if (add_tokens(model, vocabulary_items(model, type)) != kNoToken && type != "Unigram" &&
+        file_.drop_repeated_texts()) {
+      model_size_ = 0;
+      impl_->vocabulary = Vocabulary();
+      add_tokens(model, vocabulary_items(model, type));
+    }
+    impl_->vocabulary.set_model_size(model_size_);
+    parts_.special.assign(static_cast<std::size_t>(impl_->vocabulary.size()), false);
+  }
+
+  // Returns the second of two equal tokens, or kNoToken.
+  TokenId add_tokens(const Part& model, const std::vector<VocabularyItem>& items) {
+    if (items.empty()) model.fail("no tokens");
+    if (items.back().id > static_cast<std::int64_t>(2 * items.size()) + kMostGaps) {
+      model.fail(fmt::format("highest id {} with {} tokens", items.back().id, items.size()));
     }
     Vocabulary& vocabulary = impl_->vocabulary;
     std::size_t text_bytes = 0;
-    for (const Entry& entry : entries) text_bytes += entry.text.size();
-    vocabulary.reserve(static_cast<std::size_t>(entries.back().id) + 1, text_bytes);
-    for (const Entry& entry : entries) {
-      while (vocabulary.size() < entry.id) {
+    for (const VocabularyItem& item : items) text_bytes += item.text.size();
+    vocabulary.reserve(static_cast<std::size_t>(items.back().id) + 1, text_bytes);
+    const bool byte_fallback = model.flag_or("byte_fallback", false);
+    for (const VocabularyItem& item : items) {
+      while (vocabulary.size() < item.id) {
         vocabulary.add(fmt::format("[EMPTY_{}]", vocabulary.size()), TokenKind::unused);
       }
-      if (vocabulary.size() == entry.id) {
-        const bool is_byte = byte_token_value(entry.text) >= 0 && model.flag_or("byte_fallback", false);
-        vocabulary.add(entry.text, is_byte ? TokenKind::byte : TokenKind::normal, entry.score);
+      if (vocabulary.size() == item.id) {
+        const bool is_byte = byte_fallback && byte_token_value(item.text) >= 0;
+        vocabulary.add(item.text, is_byte ? TokenKind::byte : TokenKind::normal, static_cast<float>(item.score));
       }
     }
-    vocabulary.build_index();
-    vocabulary.set_model_size(model_size_);
-    parts_.special.assign(static_cast<std::size_t>(vocabulary.size()), false);
+    return vocabulary.build_index();
   }
 
   TokenId unknown_token(const Part& model) const {
@@ -386,26 +380,9 @@ class HuggingFaceTokenizer {
     options.units = parts_.pretokenizer.leaves_bytes ? Bpe::Units::bytes : Bpe::Units::characters;
     const Part merges = model.at("merges");
     if (!merges.json().is_array()) merges.fail("expected an array");
-    std::vector<Bpe::MergeText> texts;
-    texts.reserve(merges.json().size());
-    for (const Json& item : merges.json()) {
-      Bpe::MergeText merge;
-      bool good = false;
-      if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
-        merge = {item[0].get_ref<const std::string&>(), item[1].get_ref<const std::string&>()};
-        good = true;
-      } else if (item.is_string()) {
-        const std::string_view text = item.get_ref<const std::string&>();
-        const std::size_t space = text.find(' ');
-        good = space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos;
-        if (good) merge = {text.substr(0, space), text.substr(space + 1)};
-      }
-      if (!good) merges.fail(fmt::format("item {}: expected two texts", texts.size()));
-      texts.push_back(merge);
-    }
     auto bpe = std::make_unique<Bpe>(impl_->vocabulary, std::move(options));
-    bpe->reserve_merges(texts.size());
-    bpe->add_merges(texts, 0, MergeTable::OnRepeat::take_last);
+    bpe->reserve_merges(file_.merges().size());
+    bpe->add_merges(file_.merges(), 0, MergeTable::OnRepeat::take_last);
     if (const auto text = bpe->text_that_is_no_token()) {
       merges.fail(fmt::format("{} is no token of the vocabulary", formats::quote(*text)));
     }
@@ -448,7 +425,7 @@ class HuggingFaceTokenizer {
     Vocabulary& vocabulary = impl_->vocabulary;
     SpecialTokens& special = impl_->special;
     if (!files_.tokenizer_config.empty()) {
-      const Json config = parse(files_.tokenizer_config, source_ + ": tokenizer_config.json");
+      const Json config = hf::parse_json(files_.tokenizer_config, source_ + ": tokenizer_config.json");
       const auto role = [&](const char* name) -> std::optional<TokenId> {
         const auto found = config.is_object() ? config.find(name) : config.end();
         if (!config.is_object() || found == config.end()) return std::nullopt;
@@ -481,7 +458,7 @@ class HuggingFaceTokenizer {
   // eos_token_id of generation_config.json: a number or a list.
   void add_generation_ends() {
     if (files_.generation_config.empty()) return;
-    const Json config = parse(files_.generation_config, source_ + ": generation_config.json");
+    const Json config = hf::parse_json(files_.generation_config, source_ + ": generation_config.json");
     const auto found = config.is_object() ? config.find("eos_token_id") : config.end();
     if (!config.is_object() || found == config.end()) return;
     std::vector<TokenId>& ends = impl_->special.end_of_generation;
@@ -501,6 +478,7 @@ class HuggingFaceTokenizer {
 
   HuggingFaceFiles files_;
   std::string source_;
+  hf::TokenizerFile file_;
   std::unique_ptr<Tokenizer::Impl> impl_;
   std::vector<AddedToken> added_;
   std::vector<double> scores_;  // of a Unigram model

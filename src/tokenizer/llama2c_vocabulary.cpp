@@ -123,7 +123,6 @@ Tokenizer make_llama2c_tokenizer(std::string_view bytes, const std::string& sour
   for (const TokenId id : {0, 1, 2}) pipeline.specials.add(vocabulary.text(id), id, false);
   impl->description = "SentencePiece BPE (llama2.c)";
   impl->pipeline = std::make_unique<PiecePipeline>(vocabulary, std::move(pipeline));
-  impl->finish();
   return Tokenizer(std::move(impl));
 }
 

@@ -3,6 +3,7 @@
 
 #include <llm/tokenizer.hpp>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -56,11 +57,14 @@ struct Tokenizer::Impl {
   std::string description;
   std::unique_ptr<const tokenizer::Pipeline> pipeline;  // refers to the vocabulary
 
-  // Called when all of the above stand: makes the table behind token_bytes().
-  void finish();
+  // What a token stands for. The table of all tokens is made when it is first asked for, by one thread.
+  std::string_view token_bytes(TokenId id) const;
 
-  std::string bytes;                       // of all tokens, one after the other
-  std::vector<std::uint64_t> byte_starts;  // [n_vocab + 1]
+ private:
+  void make_table() const;
+  mutable std::once_flag table_made_;
+  mutable std::string bytes_;                       // of all tokens, one after the other
+  mutable std::vector<std::uint64_t> byte_starts_;  // [n_vocab + 1]
 };
 
 }  // namespace llm

@@ -65,7 +65,6 @@ class SentencePieceFile {
     impl_->description = fmt::format("SentencePiece {}", kNames[trainer_.model_type - 1]);
     assign_roles_keeping_kinds(vocabulary, impl_->special);
     impl_->pipeline = std::make_unique<PiecePipeline>(vocabulary, std::move(options_));
-    impl_->finish();
     return Tokenizer(std::move(impl_));
   }
 

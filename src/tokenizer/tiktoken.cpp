@@ -148,7 +148,6 @@ Tokenizer make_tiktoken_tokenizer(std::string_view bytes, const std::string& sou
   }
   impl->description = "tiktoken BPE";
   impl->pipeline = std::make_unique<PiecePipeline>(vocabulary, std::move(pipeline));
-  impl->finish();
   return Tokenizer(std::move(impl));
 }
 

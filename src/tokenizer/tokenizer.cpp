@@ -11,14 +11,21 @@ namespace llm {
 using tokenizer::InputText;
 using tokenizer::TextRange;
 
-void Tokenizer::Impl::finish() {
+void Tokenizer::Impl::make_table() const {
   const std::int32_t n = vocabulary.size();
-  byte_starts.reserve(static_cast<std::size_t>(n) + 1);
-  byte_starts.push_back(0);
+  bytes_.reserve(vocabulary.text_bytes());
+  byte_starts_.reserve(static_cast<std::size_t>(n) + 1);
+  byte_starts_.push_back(0);
   for (TokenId id = 0; id < n; ++id) {
-    bytes += pipeline->token_bytes(id);
-    byte_starts.push_back(bytes.size());
+    bytes_ += pipeline->token_bytes(id);
+    byte_starts_.push_back(bytes_.size());
   }
+}
+
+std::string_view Tokenizer::Impl::token_bytes(TokenId id) const {
+  std::call_once(table_made_, [this] { make_table(); });
+  const std::uint64_t begin = byte_starts_[static_cast<std::size_t>(id)];
+  return std::string_view(bytes_).substr(begin, byte_starts_[static_cast<std::size_t>(id) + 1] - begin);
 }
 
 namespace {
@@ -92,8 +99,7 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool special) const 
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
   check_id(*impl_, id);
-  const std::uint64_t begin = impl_->byte_starts[static_cast<std::size_t>(id)];
-  return std::string_view(impl_->bytes).substr(begin, impl_->byte_starts[static_cast<std::size_t>(id) + 1] - begin);
+  return impl_->token_bytes(id);
 }
 
 std::string_view Tokenizer::token_text(TokenId id) const {

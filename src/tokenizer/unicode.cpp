@@ -4,8 +4,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
+#include <vector>
 
 #include "base/utf8.h"
 #include "tokenizer/character_set.h"
@@ -110,13 +109,43 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-struct FreeDeleter {
-  void operator()(void* p) const { std::free(p); }
-};
+// The full decomposition of a valid text, marks in the order in which they come.
+void decompose(std::string_view text, int options, std::vector<utf8proc_int32_t>& out) {
+  constexpr std::size_t kMostCharacters = 32;  // of one character; Unicode's longest are 18
+  out.clear();
+  out.reserve(text.size() / 2 + kMostCharacters);
+  const auto how = static_cast<utf8proc_option_t>((options & UTF8PROC_COMPAT) | UTF8PROC_DECOMPOSE | UTF8PROC_STABLE);
+  int boundary = 0;
+  for (const char *at = text.data(), *end = at + text.size(); at < end;) {
+    const Utf8Char c = decode_utf8(at, end);
+    at += c.length;
+    utf8proc_int32_t parts[kMostCharacters];
+    const utf8proc_ssize_t n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code_point), parts,
+                                                       static_cast<utf8proc_ssize_t>(kMostCharacters), how, &boundary);
+    out.insert(out.end(), parts, parts + n);
+  }
+}
+
+int combining_class(utf8proc_int32_t c) {
+  return utf8proc_get_property(c)->combining_class;
+}
+
+// Canonical order: every run of marks by combining class. utf8proc's own sorting takes quadratic time in a run's
+// length.
+void order_marks(std::vector<utf8proc_int32_t>& characters) {
+  const auto is_mark = [](utf8proc_int32_t c) { return combining_class(c) != 0; };
+  const auto by_class = [](utf8proc_int32_t a, utf8proc_int32_t b) { return combining_class(a) < combining_class(b); };
+  for (auto at = characters.begin(); at != characters.end();) {
+    const auto begin = std::find_if(at, characters.end(), is_mark);
+    at = std::find_if_not(begin, characters.end(), is_mark);
+    if (!std::is_sorted(begin, at, by_class)) std::stable_sort(begin, at, by_class);
+  }
+}
 
 void normalize_valid(std::string_view text, int options, std::string& out) {
-  // utf8proc works on whole buffers of 4 bytes a character: cut long texts at ASCII letters, which never combine.
+  // Whole buffers of 4 bytes a character: cut long texts at ASCII characters, which never combine with what is before.
   constexpr std::size_t kStretch = 1 << 16;
+  std::vector<utf8proc_int32_t> characters;
   while (!text.empty()) {
     std::size_t cut = text.size();
     if (cut > kStretch) {
@@ -129,13 +158,14 @@ void normalize_valid(std::string_view text, int options, std::string& out) {
       out += part;
       continue;
     }
-    utf8proc_uint8_t* mapped = nullptr;
+    decompose(part, options, characters);
+    order_marks(characters);
     const utf8proc_ssize_t n =
-        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()), static_cast<utf8proc_ssize_t>(part.size()),
-                     &mapped, static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
-    const std::unique_ptr<utf8proc_uint8_t, FreeDeleter> owner(mapped);
-    if (n < 0) throw std::bad_alloc();
-    out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
+        utf8proc_normalize_utf32(characters.data(), static_cast<utf8proc_ssize_t>(characters.size()),
+                                 static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
+    for (utf8proc_ssize_t i = 0; i < n; ++i) {
+      append_utf8(out, static_cast<char32_t>(characters[static_cast<std::size_t>(i)]));
+    }
   }
 }
 
