@@ -181,7 +181,7 @@ class HuggingFacePipeline : public Pipeline {
       parts_.normalizer->apply(normal);
       text = normal.text;
     }
-    ModelSink sink(*parts_.model, scratch, out);
+    ModelSink sink(*parts_.model, scratch, out, text.size());
     if (parts_.normalized.empty()) {
       encode_plain(text, normal.at_start, sink);
       return;

@@ -75,14 +75,14 @@ PiecePipeline::PiecePipeline(const Vocabulary& vocabulary, Options options)
     : vocabulary_(vocabulary), options_(std::move(options)), scratch_(*options_.model) {}
 
 void PiecePipeline::encode_part(std::string_view part, bool starts, Scratch& scratch, std::vector<TokenId>& out) const {
-  ModelSink sink(*options_.model, scratch, out);
   const std::size_t first = out.size();
+  std::string normalized;
   if (options_.normalizer) {
-    const std::string normalized = options_.normalizer(part, starts);
-    options_.splitter.split(normalized, sink);
-  } else {
-    options_.splitter.split(part, sink);
+    normalized = options_.normalizer(part, starts);
+    part = normalized;
   }
+  ModelSink sink(*options_.model, scratch, out, part.size());
+  options_.splitter.split(part, sink);
   if (options_.fuse != kNoToken) {
     const auto same = [this](TokenId a, TokenId b) { return a == options_.fuse && b == options_.fuse; };
     out.erase(std::unique(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), same), out.end());
