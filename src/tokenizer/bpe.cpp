@@ -336,7 +336,8 @@ void Bpe::encode_long(std::string_view piece, Work& work, std::vector<TokenId>& 
       n_again = count_repeats(piece.substr(begin), end - begin, work.starts[n]);
     }
     const std::size_t n_ids_each = out.size() - n_ids;
-    if (out.capacity() < out.size() + kWindowBytes) {  // room for the rest, as far as this window tells
+    // Room for the rest, as far as this window tells.
+    if (out.capacity() < out.size() + n_again * n_ids_each + kWindowBytes) {
       const std::size_t n_windows = (piece.size() - begin) / std::max<std::size_t>(work.starts[n], 1);
       out.reserve(out.size() + std::max(n_windows * (n_ids_each + n_ids_each / 16), out.size() / 8));
     }
