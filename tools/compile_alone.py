@@ -17,8 +17,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def check(entry):
     """The compiler's complaints about one file; None if there are none."""
     words = shlex.split(entry["command"])
-    if pathlib.Path(words[0]).name == "ccache":
-        words = words[1:]
     at = words.index("-o")
     words = words[:at] + words[at + 2:] + ["-fsyntax-only", "-O0"]
     done = subprocess.run(words, cwd=entry["directory"], capture_output=True, text=True)

@@ -2,7 +2,8 @@
 
 find_program(LLM_CCACHE ccache)
 if(LLM_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${LLM_CCACHE})
+  # What includes a precompiled header is kept too.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${LLM_CCACHE})
 endif()
 
 add_library(llm_flags INTERFACE)
@@ -44,6 +45,9 @@ function(llm_optimize target level_with_sanitizers level)
   endif()
 endfunction()
 
+# A unit includes sources on purpose.
+set(LLM_UNIT_INCLUDE "// NOLINTNEXTLINE(bugprone-suspicious-include)")
+
 # A room is one folder of src/ built as one object library. Its headers are reached as "room/file.h" through a link
 # farm in the build folder, so a room sees only the headers of the rooms it links: a wrong include does not compile.
 function(llm_room name)
@@ -57,6 +61,7 @@ function(llm_room name)
     set(scope PUBLIC)
     target_link_libraries(llm_${name} PRIVATE llm_flags)
     llm_optimize(llm_${name} -O1 "")
+    set_target_properties(llm_${name} PROPERTIES UNITY_BUILD_CODE_BEFORE_INCLUDE ${LLM_UNIT_INCLUDE})
     target_compile_definitions(llm_${name} PRIVATE LLM_BUILDING)
     set_property(GLOBAL APPEND PROPERTY LLM_ROOMS llm_${name})
   else()
