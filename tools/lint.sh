@@ -29,8 +29,8 @@ build, units, root = sys.argv[1:]
 entries, family = {}, None
 for entry in json.loads((pathlib.Path(build) / "compile_commands.json").read_text()):
     file = entry["file"]
-    # What only g++ knows; and a precompiled header is of no use to another compiler.
-    entry["command"] = " ".join(w for w in entry["command"].split() if not w.startswith(("-fsanitize", "-fno-sanitize")))
+    # What only g++ knows.
+    entry["command"] = " ".join(w for w in entry["command"].split() if not w.startswith(("-fsanitize", "-fno-sanitize", "-fpch")))
     if "/src/model/families/" in file:
         family = entry
     elif file.startswith((f"{root}/src/", f"{root}/tools/")) or "/Unity/" in file and not "/tests/" in file:

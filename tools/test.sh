@@ -45,14 +45,14 @@ check_alone() {
 check_address() {
   configure asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLLM_SANITIZE=address,undefined
   cmake --build build/asan -j "$jobs"
-  LLM_TEST_SCALE=small ctest --test-dir build/asan -j "$jobs" -LE release_only
+  ctest --test-dir build/asan -j "$jobs" -LE release_only
 }
 
 check_thread() {
-  local tests=(unit_base unit_engine unit_api)
+  local tests=(unit_base unit_engine unit_api property_engine property_engine_independence)
   configure tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLLM_SANITIZE=thread
   cmake --build build/tsan -j "$jobs" --target "${tests[@]}" llmgen
-  LLM_TEST_SCALE=small ctest --test-dir build/tsan -j "$jobs" -R "^($(IFS='|'; echo "${tests[*]}")|cli_test_batch.*)\$"
+  ctest --test-dir build/tsan -j "$jobs" -R "^($(IFS='|'; echo "${tests[*]}")|cli_test_batch.*)\$"
 }
 
 say "packages"
