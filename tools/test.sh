@@ -21,11 +21,6 @@ configure() {  # NAME OPTION ...: build/NAME
   cmake -S . -B "build/$name" -G Ninja -DLLM_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@" >/dev/null
 }
 
-# Sanitizers look at what code does, the release build at how it is written: a room is one translation unit here.
-configure_sanitizer() {  # NAME SANITIZERS
-  configure "$1" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DLLM_SANITIZE=$2" -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16
-}
-
 check_format() {
   find include src tests tools -path tests/data -prune -o -type f -name '*.[chi][pn][pl]' -print -o -type f -name '*.h' -print |
     xargs clang-format --dry-run --Werror
@@ -38,21 +33,26 @@ check_release() {
 }
 
 check_lint() {
-  configure_sanitizer asan address,undefined
-  bash tools/lint.sh build/asan
+  configure test -DCMAKE_BUILD_TYPE=Release
+  bash tools/lint.sh build/test
+}
+
+check_alone() {
+  configure alone -DCMAKE_BUILD_TYPE=Debug -DCMAKE_UNITY_BUILD=OFF
+  python3 tools/compile_alone.py build/alone
 }
 
 check_address() {
-  configure_sanitizer asan address,undefined
+  configure asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLLM_SANITIZE=address,undefined
   cmake --build build/asan -j "$jobs"
-  LLM_TEST_SCALE=small ctest --test-dir build/asan -j "$jobs" -LE release_only
+  ctest --test-dir build/asan -j "$jobs" -LE release_only
 }
 
 check_thread() {
-  local tests=(unit_base unit_engine unit_api)
-  configure_sanitizer tsan thread
-  cmake --build build/tsan -j "$jobs" --target "${tests[@]}"
-  LLM_TEST_SCALE=small ctest --test-dir build/tsan -j "$jobs" -R "^($(IFS='|'; echo "${tests[*]}"))\$"
+  local tests=(unit_base unit_engine unit_api property_engine property_engine_independence)
+  configure tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLLM_SANITIZE=thread
+  cmake --build build/tsan -j "$jobs" --target "${tests[@]}" llmgen
+  ctest --test-dir build/tsan -j "$jobs" -R "^($(IFS='|'; echo "${tests[*]}")|cli_test_batch.*)\$"
 }
 
 say "packages"

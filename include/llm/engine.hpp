@@ -155,7 +155,7 @@ class LLM_API Engine {
   /// The same for the log-likelihood of `completion` after `prompt`, and for embeddings.
   Ticket submit_score(std::vector<TokenId> prompt, std::vector<TokenId> completion,
                       std::function<void(ScoreResult)> done);
-  Ticket submit_embed(std::vector<TokenId> ids, EmbedOptions options, std::function<void(EmbedResult)> done);
+  Ticket submit_embed(std::vector<TokenId> ids, const EmbedOptions& options, std::function<void(EmbedResult)> done);
   void cancel(Ticket ticket);
   /// Runs one step. False: nothing to do.
   bool step();

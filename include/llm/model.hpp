@@ -42,6 +42,7 @@ struct LoadOptions {
 struct ModelInfo {
   std::string architecture, name, container;  ///< container: "GGUF", "Hugging Face", "llama2.c"
   std::int64_t n_params = 0, n_layer = 0, n_embd = 0, n_head = 0, n_head_kv = 0, n_vocab = 0, n_context_train = 0;
+  std::int64_t n_position_max = 0;   ///< longest sequence it can take at all (learned positions); 0: no such limit
   std::int64_t n_encoder_layer = 0;  ///< encoder-decoders; n_layer is then the decoder's
   std::int64_t n_vocab_source = 0;   ///< ids of a prompt are below this
   std::uint64_t file_bytes = 0;

@@ -197,9 +197,9 @@ Engine::Ticket Engine::submit_score(std::vector<TokenId> prompt, std::vector<Tok
   return impl_->queue(std::move(job));
 }
 
-Engine::Ticket Engine::submit_embed(std::vector<TokenId> ids, EmbedOptions options,
+Engine::Ticket Engine::submit_embed(std::vector<TokenId> ids, const EmbedOptions& options,
                                     std::function<void(EmbedResult)> done) {
-  return impl_->queue(std::make_unique<api::EmbedJob>(impl_->model_impl(), std::move(ids), std::move(options),
+  return impl_->queue(std::make_unique<api::EmbedJob>(impl_->model_impl(), std::move(ids), options,
                                                       impl_->run.engine.n_context, std::move(done)));
 }
 

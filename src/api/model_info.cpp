@@ -155,6 +155,7 @@ ModelInfo model_info(const model::Model& model) {
   info.n_vocab_source = spec.n_vocab_source;
   info.n_encoder_layer = static_cast<std::int64_t>(spec.encoder.layers.size());
   info.n_context_train = spec.n_context_train;
+  info.n_position_max = spec.n_position_max;
   info.is_encoder = spec.kind == model::ModelKind::encoder;
   info.is_encoder_decoder = spec.kind == model::ModelKind::encoder_decoder;
   if (spec.pooling_known) {

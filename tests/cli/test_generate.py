@@ -1,4 +1,5 @@
 """The main command on a real model: prompt sources, streams, reproducible answers."""
+import json
 import os
 import pathlib
 import tempfile
@@ -95,6 +96,21 @@ class Generate(unittest.TestCase):
         for token in answer["logprobs"]["content"]:
             self.assertEqual(token["id"], token["top_logprobs"][0]["id"])
             self.assertLessEqual(token["top_logprobs"][1]["logprob"], token["logprob"])
+
+    def test_n_is_kept_beyond_the_trained_context(self):
+        prompt = ("--ids", "1,4,9", "--ignore-eos", "--temp", "0", "--json")
+        for args, n in ((("-n", "50"), 50), (("-c", "64", "-n", "-1"), 61)):
+            done = run("-m", VALID, *prompt, *args)
+            self.assertEqual(len(json.loads(done.stdout)["ids"]), n, done.stderr)
+            self.assertIn(b"trained", done.stderr)
+        # Neither a default nor -1 goes beyond the 32 tokens it was trained for, and nothing beyond learned positions.
+        for model, args, n in ((VALID, (), 29), (VALID, ("-n", "-1"), 29), (VALID, ("-c", "16", "-n", "50"), 13),
+                               (llmgen.DATA / "golden/gpt2", ("-n", "100"), 61)):
+            done = run("-m", model, *prompt, *args)
+            answer = json.loads(done.stdout)
+            self.assertEqual((len(answer["ids"]), answer["finish_reason"]), (n, "context"), done.stderr)
+            self.assertNotIn(b"trained", done.stderr)
+            self.assertIn(b"is full", done.stderr)
 
 
 if __name__ == "__main__":

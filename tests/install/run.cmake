@@ -7,7 +7,7 @@ function(run)
   set(output "${out}" PARENT_SCOPE)
 endfunction()
 
-set(work ${WORK_DIR}/${NAME})
+set(work ${WORK_DIR})
 set(prefix ${work}/prefix)
 
 # Runs a program that prints the architecture and the vocabulary size of the model it is given.
@@ -19,7 +19,7 @@ function(check_program program how)
 endfunction()
 
 file(REMOVE_RECURSE ${work})
-run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${prefix})
+run(${CMAKE_COMMAND} --install ${BUILD_DIR} --component ${COMPONENT} --prefix ${prefix})
 set(flags "")
 if(SANITIZE)
   set(flags "-fsanitize=${SANITIZE}")

@@ -2,11 +2,12 @@
 
 find_program(LLM_CCACHE ccache)
 if(LLM_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${LLM_CCACHE})
+  # What includes a precompiled header is kept too.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${LLM_CCACHE})
 endif()
 
 add_library(llm_flags INTERFACE)
-target_compile_options(llm_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -ffp-contract=off)
+target_compile_options(llm_flags INTERFACE -Wall -Wextra -Wpedantic -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports overlapping copies inside std::string where there are none (GCC bug 105651).
   target_compile_options(llm_flags INTERFACE -Wno-restrict)
@@ -14,15 +15,14 @@ endif()
 if(LLM_WERROR)
   target_compile_options(llm_flags INTERFACE -Werror)
 endif()
-if(CMAKE_UNITY_BUILD)
-  # One file's names are in scope of the next one there.
-  target_compile_options(llm_flags INTERFACE -Wno-shadow)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(llm_flags INTERFACE -Wno-subobject-linkage)
-  endif()
+if(NOT CMAKE_UNITY_BUILD)
+  target_compile_options(llm_flags INTERFACE -Wshadow)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # One file's names are in scope of the next one in a unit.
+  target_compile_options(llm_flags INTERFACE -Wshadow=local -Wno-subobject-linkage)
 endif()
 if(LLM_SANITIZE)
-  target_compile_options(llm_flags INTERFACE -fsanitize=${LLM_SANITIZE} -fno-omit-frame-pointer -O1 -g1)
+  target_compile_options(llm_flags INTERFACE -fsanitize=${LLM_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(llm_flags INTERFACE -fsanitize=${LLM_SANITIZE})
   if(LLM_SANITIZE MATCHES "undefined")
     target_compile_options(llm_flags INTERFACE -fno-sanitize-recover=undefined)
@@ -36,6 +36,18 @@ if(LLM_COVERAGE)
   target_link_options(llm_flags INTERFACE --coverage)
 endif()
 
+# Code that takes longer to compile than to run is optimised less: what needs speed is in the rooms.
+function(llm_optimize target level_with_sanitizers level)
+  if(LLM_SANITIZE)
+    target_compile_options(${target} PRIVATE ${level_with_sanitizers})
+  elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    target_compile_options(${target} PRIVATE ${level})
+  endif()
+endfunction()
+
+# A unit includes sources on purpose.
+set(LLM_UNIT_INCLUDE "// NOLINTNEXTLINE(bugprone-suspicious-include)")
+
 # A room is one folder of src/ built as one object library. Its headers are reached as "room/file.h" through a link
 # farm in the build folder, so a room sees only the headers of the rooms it links: a wrong include does not compile.
 function(llm_room name)
@@ -48,6 +60,8 @@ function(llm_room name)
     add_library(llm_${name} OBJECT ${sources})
     set(scope PUBLIC)
     target_link_libraries(llm_${name} PRIVATE llm_flags)
+    llm_optimize(llm_${name} -O1 "")
+    set_target_properties(llm_${name} PROPERTIES UNITY_BUILD_CODE_BEFORE_INCLUDE ${LLM_UNIT_INCLUDE})
     target_compile_definitions(llm_${name} PRIVATE LLM_BUILDING)
     set_property(GLOBAL APPEND PROPERTY LLM_ROOMS llm_${name})
   else()
@@ -65,6 +79,7 @@ endfunction()
 function(llm_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
+  llm_optimize(${name} -O0 -O1)
   target_link_libraries(${name} PRIVATE llm_flags llm_all_rooms GTest::gtest GTest::gmock GTest::gtest_main ${TEST_LIBRARIES})
   target_compile_definitions(${name} PRIVATE LLM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
                                              LLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -72,6 +72,7 @@ class BatchRun {
     rules_.source_lang = flags.translation.source_lang;
     rules_.target_lang = flags.translation.target_lang;
     rules_.beams_given = flags.translation.beams > 0;
+    warn_beyond_training(engine_.options(), model_, console_);
     find_chat_template();
     result_rules_ = {.ids = flags.ids,
                      .timings = flags.timings,

@@ -100,6 +100,7 @@ class Chat {
     use_model_settings(flags.sampling, model_, console_, request_.sampling);
     request_.constraint = constraint_of(flags.constraint);
     set_speculation(flags.speculation, request_);
+    warn_beyond_training(engine_.options(), model_, console_);
     conversation_.set_system(flags.chat.system);
     if (!flags.load.empty()) conversation_.load(flags.load);
   }

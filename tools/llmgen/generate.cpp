@@ -1,6 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "chat_prompt.h"
 #include "clock.h"
@@ -87,6 +93,20 @@ nlohmann::ordered_json result_json(const GenerateFlags& flags, const llm::Model&
   return object;
 }
 
+// -n is kept beyond the length that the model was trained for, where it can count that far and -c says nothing else.
+void make_room(const GenerateFlags& flags, const llm::Model& model, const llm::Request& request,
+               llm::EngineOptions& options) {
+  const llm::ModelInfo& info = model.info();
+  if (options.n_context > 0 || flags.sampling.app->count("--max-tokens") == 0 || info.n_context_train == 0) return;
+  if (static_cast<std::int64_t>(request.prompt.size()) >= info.n_context_train) return;
+  const std::size_t n_before = info.is_encoder_decoder ? 1 + request.decoder_prompt.size() : request.prompt.size();
+  std::int64_t wanted = static_cast<std::int64_t>(n_before) + request.max_tokens;
+  if (info.n_position_max > 0) wanted = std::min(wanted, info.n_position_max);
+  if (wanted <= info.n_context_train || wanted > std::int64_t{1} << 30) return;
+  const llm::MemoryPlan plan = model.plan(wanted, options.kv_type, options.max_sequences);
+  if (plan.total <= plan.available) options.n_context = wanted;
+}
+
 int run_generate(const CLI::App& app, GenerateFlags& flags) {
   const Console console = console_of(flags.console);
   llm::Request request = request_of(flags.sampling);
@@ -106,8 +126,10 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
   const std::vector<llm::TokenId> prompt = request.prompt;
   llm::EngineOptions options = engine_options(flags.run);
   options.max_sequences = request.beams.n;
+  make_room(flags, model, request, options);
   set_draft_model(flags.speculation, flags.model, console, options);
   llm::Engine engine(model, options);
+  warn_beyond_training(engine.options(), model, console);
   PromptCache cache(flags.cache_file, engine, prompt, console);
   const double load_seconds = seconds_since(start);
   console.detail(fmt::format("seed {}; {} threads; context {}; {}", request.sampling.seed, engine.options().n_threads,
@@ -142,6 +164,9 @@ int run_generate(const CLI::App& app, GenerateFlags& flags) {
     if (out.is_terminal()) out.text("\n");
   }
   out.flush();
+  if (result->reason == llm::FinishReason::context) {
+    console.note(fmt::format("llmgen: the context of {} tokens is full", engine.options().n_context));
+  }
   note_timings(console, result->timings, load_seconds);
   return result->reason == llm::FinishReason::cancelled ? static_cast<int>(llm::ErrorCode::cancelled) : 0;
 }

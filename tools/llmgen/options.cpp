@@ -77,6 +77,13 @@ llm::EngineOptions engine_options(const RunFlags& flags) {
   return options;
 }
 
+void warn_beyond_training(const llm::EngineOptions& options, const llm::Model& model, const Console& console) {
+  const std::int64_t trained = model.info().n_context_train;
+  if (trained == 0 || options.n_context <= trained) return;
+  console.warning(fmt::format("a context of {} tokens, longer than the {} that the model was trained for",
+                              options.n_context, trained));
+}
+
 void add_speculation_flags(CLI::App& app, SpeculationFlags& flags) {
   constexpr int default_lookup = 16;
   app.add_option_function<std::string>(

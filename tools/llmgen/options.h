@@ -40,6 +40,8 @@ struct RunFlags {
 };
 void add_run_flags(CLI::App& app, RunFlags& flags);
 llm::EngineOptions engine_options(const RunFlags& flags);
+// Says so when the context is longer than the one the model was trained for.
+void warn_beyond_training(const llm::EngineOptions& options, const llm::Model& model, const Console& console);
 
 // Guesses that are checked in one step; they change the time and never the text.
 struct SpeculationFlags {

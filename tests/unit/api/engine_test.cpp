@@ -2,11 +2,9 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <llm/llm.hpp>
 #include <thread>
 
-#include "api/available_memory.h"
 #include "api/lookup.h"
 #include "golden_entry.inc"
 #include "temporary_folder.h"
@@ -402,47 +400,6 @@ TEST(Session, SessionsOnOneModelRunInDifferentThreads) {
   for (const auto& answer : answers) EXPECT_EQ(answer, expected.ids);
 }
 
-TEST(Model, LoadingTellsProgressAndCanBeCancelled) {
-  const std::string path = LLM_TEST_DATA "/golden/llama-gqa";
-  std::vector<float> seen;
-  llm::LoadOptions options;
-  options.progress = [&](float fraction) {
-    seen.push_back(fraction);
-    return true;
-  };
-  llm::Model::load(path, options);
-  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
-  EXPECT_EQ(seen.front(), 0);
-  EXPECT_EQ(seen.back(), 1);
-  options.progress = [](float fraction) { return fraction < 0.5f; };
-  EXPECT_EQ(code_of([&] { llm::Model::load(path, options); }), llm::ErrorCode::cancelled);
-}
-
-TEST(Model, HeaderSaysWhatTheModelSays) {
-  const llm::ModelInfo info = llm::inspect(LLM_TEST_DATA "/golden/llama-gqa/model.gguf");
-  EXPECT_EQ(info.architecture, "llama");
-  EXPECT_EQ(info.container, "GGUF");
-  EXPECT_EQ(info.n_vocab, 80);
-  EXPECT_EQ(info.n_params, llama().info().n_params);
-  EXPECT_EQ(info.n_layer, llama().info().n_layer);
-  EXPECT_EQ(info.tokenizer, "");
-  EXPECT_FALSE(info.types.empty());
-  EXPECT_EQ(llm::inspect(LLM_TEST_DATA "/golden/llama-gqa").container, "Hugging Face");
-  EXPECT_EQ(code_of([] { llm::inspect("/no/such/file"); }), llm::ErrorCode::io);
-}
-
-TEST(Model, PlanGrowsWithTheContextAndTheType) {
-  const auto plan = [](std::int64_t n, llm::KvType type, int n_sequences) {
-    return llm::plan_memory(LLM_TEST_DATA "/golden/llama-gqa/model.gguf", n, type, n_sequences);
-  };
-  const llm::MemoryPlan one = plan(1 << 14, llm::KvType::f16, 1);
-  EXPECT_EQ(plan(1 << 15, llm::KvType::f16, 1).state, 2 * one.state);
-  EXPECT_EQ(plan(1 << 14, llm::KvType::f32, 1).state, 2 * one.state);
-  EXPECT_EQ(plan(1 << 14, llm::KvType::f16, 3).state, 3 * one.state);
-  EXPECT_EQ(one.total, one.weights + one.state + one.activations);
-  EXPECT_GT(one.available, 0u);
-}
-
 TEST(Evaluation, IsTheSameInAnyChunksAndCanBeWritten) {
   llm::EvaluateOptions options;
   options.engine = {.n_threads = 1, .kv_type = llm::KvType::f32, .exact = true};
@@ -482,30 +439,6 @@ TEST(Evaluation, OfAnEncoderGivesTheLastHiddenStates) {
   ASSERT_EQ(found.last_hidden.size(), rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(found.last_hidden[i], rows[i], 1e-4);
   EXPECT_EQ(found.hidden.size(), static_cast<std::size_t>(bert.info().n_layer) + 1);
-}
-
-TEST(AvailableMemory, IsWhatTheContainerLeaves) {
-  const llm::test::TemporaryFolder folder;
-  const std::filesystem::path root(folder.path());
-  const auto write = [&](const std::string& name, const std::string& text) {
-    std::filesystem::create_directories((root / name).parent_path());
-    std::ofstream(root / name) << text;
-  };
-  write("proc/meminfo", "MemTotal: 2000000 kB\nMemAvailable:    1000000 kB\n");
-  EXPECT_EQ(llm::api::available_memory(root.string()), 1'024'000'000u);
-  write("proc/self/cgroup", "0::/job/one\n");
-  write("sys/fs/cgroup/job/memory.max", "600000000\n");
-  write("sys/fs/cgroup/job/memory.current", "300000000\n");
-  write("sys/fs/cgroup/job/memory.stat", "anon 5\nactive_file 50000000\ninactive_file 50000000\n");
-  write("sys/fs/cgroup/job/one/memory.max", "max\n");
-  EXPECT_EQ(llm::api::available_memory(root.string()), 400'000'000u);
-  write("sys/fs/cgroup/job/one/memory.max", "100000000\n");
-  write("sys/fs/cgroup/job/one/memory.current", "200000000\n");
-  EXPECT_EQ(llm::api::available_memory(root.string()), 0u);
-  write("proc/self/cgroup", "5:cpu,memory:/old\n");
-  write("sys/fs/cgroup/memory/old/memory.limit_in_bytes", "700000000\n");
-  write("sys/fs/cgroup/memory/old/memory.usage_in_bytes", "100000000\n");
-  EXPECT_EQ(llm::api::available_memory(root.string()), 600'000'000u);
 }
 
 TEST(Lookup, GuessesWhatFollowedTheSameRunBefore) {

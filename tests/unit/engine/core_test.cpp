@@ -4,7 +4,7 @@
 #include <memory>
 #include <random>
 
-#include "allocations.h"
+#include "allocation_meter.inc"
 #include "fake_model.h"
 
 namespace llm::engine {
@@ -363,9 +363,9 @@ TEST(EngineCore, StepsAllocateNothing) {
       clients.back()->answer.reserve(300);
     }
     for (int i = 0; i < 10; ++i) rig.core.step();
-    const std::size_t before = n_allocations();
+    test::AllocationMeter::start();
     for (int i = 0; i < 100; ++i) rig.core.step();
-    EXPECT_EQ(n_allocations() - before, 0u);
+    EXPECT_EQ(test::AllocationMeter::n_allocations(), 0u);
   }
 }
 

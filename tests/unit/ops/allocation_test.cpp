@@ -1,45 +1,10 @@
-#include <atomic>
-#include <cstdlib>
-#include <new>
-#include <vector>
-
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "allocation_meter.inc"
 #include "ops/ops.h"
 #include "region.h"
-
-namespace {
-
-std::atomic<bool> counting{false};
-std::atomic<int> n_allocations{0};
-
-void* counted(std::size_t bytes, std::size_t alignment) {
-  if (counting.load(std::memory_order_relaxed)) n_allocations.fetch_add(1, std::memory_order_relaxed);
-  void* data = nullptr;
-  if (posix_memalign(&data, alignment, bytes == 0 ? 1 : bytes) != 0) throw std::bad_alloc();
-  return data;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  return counted(bytes, 16);
-}
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return counted(bytes, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* data) noexcept {
-  std::free(data);
-}
-void operator delete(void* data, std::size_t) noexcept {
-  std::free(data);
-}
-void operator delete(void* data, std::align_val_t) noexcept {
-  std::free(data);
-}
-void operator delete(void* data, std::size_t, std::align_val_t) noexcept {
-  std::free(data);
-}
 
 namespace llm::ops {
 namespace {
@@ -100,11 +65,10 @@ TEST(Ops, AllocateNothing) {
         softcap(c, x.rows, 3);
       };
       team.run(step);
-      n_allocations = 0;
-      counting = true;
+      test::AllocationMeter::start();
       team.run(step);
-      counting = false;
-      EXPECT_EQ(n_allocations, 0) << n_threads << " threads, " << n << " rows";
+      const std::size_t n_allocations = test::AllocationMeter::n_allocations();
+      EXPECT_EQ(n_allocations, 0u) << n_threads << " threads, " << n << " rows";
     }
   }
 }
