@@ -296,26 +296,36 @@ void panel_group(const Panel& panel, std::int64_t g, const PackedRow* act, VecF*
   for (int t = 0; t < n_tokens; ++t) acc[t] = add_group<Kind>(dots[t], scale, min, act[t], g, acc[t]);
 }
 
-// Lane l of a group is row first_row + l * spacing; of those, rows in [row_begin, row_end) are written.
+// Lane l of a group is row first_row + l * spacing. Of neighbours (spacing 1) only those in [row_begin, row_end) are
+// written.
 struct RowGroup {
   std::int64_t first_row, row_begin, row_end, spacing;
 
+  bool all_rows() const { return row_begin <= first_row && first_row + (n_lanes - 1) * spacing < row_end; }
+
   void write(float* out, VecF values) const {
-    if (spacing == 1 && row_begin == first_row && row_end == first_row + n_lanes) return store(out + first_row, values);
-    float part[n_lanes];
-    store(part, values);
-    for (int lane = 0; lane < n_lanes; ++lane) {
-      const std::int64_t row = first_row + lane * spacing;
-      if (row >= row_begin && row < row_end) out[row] = part[lane];
+    float* to = out + first_row;
+    if (!all_rows()) {
+      const std::int64_t before = row_begin > first_row ? row_begin - first_row : 0;
+      float part[n_lanes];
+      store(part, values);
+      for (std::int64_t lane = before; lane < n_lanes && first_row + lane < row_end; ++lane) to[lane] = part[lane];
+    } else if (spacing == 1) {
+      store(to, values);
+    } else {
+      float part[n_lanes];
+      store(part, values);
+#pragma GCC unroll 16
+      for (int lane = 0; lane < n_lanes; ++lane, to += spacing) *to = part[lane];
     }
   }
-  // What was written; 0 in the lanes of other rows.
+  // What was written, of neighbouring rows; 0 in the lanes of other rows.
   VecF read(const float* out) const {
-    if (spacing == 1 && row_begin == first_row && row_end == first_row + n_lanes) return load(out + first_row);
+    if (all_rows()) return load(out + first_row);
+    const std::int64_t before = row_begin > first_row ? row_begin - first_row : 0;
     float part[n_lanes] = {};
-    for (int lane = 0; lane < n_lanes; ++lane) {
-      const std::int64_t row = first_row + lane * spacing;
-      if (row >= row_begin && row < row_end) part[lane] = out[row];
+    for (std::int64_t lane = before; lane < n_lanes && first_row + lane < row_end; ++lane) {
+      part[lane] = out[first_row + lane];
     }
     return load(part);
   }
