@@ -28,6 +28,17 @@ struct PackedRow {
     start = reinterpret_cast<const std::int32_t*>(half_sum + 2 * n);
     half_start = start + n;
   }
+  // What belongs to the columns from group g on.
+  PackedRow from_group(std::int64_t g) const {
+    PackedRow row = *this;
+    row.codes += 32 * g;
+    row.scale += g;
+    row.sum += g;
+    row.half_sum += 2 * g;
+    row.start += g;
+    row.half_start += 2 * g;
+    return row;
+  }
   // The row so many bytes further on.
   PackedRow moved_by(std::int64_t n_bytes) const {
     const auto move = [&](auto* p) {
@@ -97,6 +108,7 @@ inline float best_act_level(const float* x, float top) {
   return act_trials.level[bits_from_float(-reduce_max(zero() - least)) & (n_act_trials - 1)];
 }
 
+// In passes over a few groups, so that the processor works on several at a time.
 inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
   const std::int64_t n = n_cols / 32;
   std::int8_t* codes = reinterpret_cast<std::int8_t*>(out);
@@ -106,35 +118,46 @@ inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
   std::int32_t* start = reinterpret_cast<std::int32_t*>(half_sum + 2 * n);
   std::int32_t* half_start = start + n;
   constexpr int n_vectors = 32 / n_lanes;
-  for (std::int64_t g = 0; g < n; ++g) {
-    VecF largest = zero();
-    for (int i = 0; i < n_vectors; ++i) largest = max(largest, abs(load(x + 32 * g + i * n_lanes)));
-    const float top = reduce_max(largest);
-    constexpr float least = 0x1p-100f;  // smaller values count as zero, so that their inverse stays finite
-    const float level = top > least ? best_act_level(x + 32 * g, top) : 0;
-    const VecF inverse = splat(top > least ? level / top : 0.0f);
-    VecF total[2] = {zero(), zero()};
-    VecF product = zero();
-    VecF square = zero();
-    for (int i = 0; i < n_vectors; ++i) {
-      const VecF value = load(x + 32 * g + i * n_lanes) * inverse;
-      const VecF code = round_nearest(value);
-      product = madd(value, code, product);
-      square = madd(code, code, square);
-      store_i8(codes + 32 * g + i * n_lanes, code);
-      total[2 * i / n_vectors] = total[2 * i / n_vectors] + code;
+  constexpr float least = 0x1p-100f;  // smaller values count as zero, so that their inverse stays finite
+  constexpr std::int64_t pass = 8;
+  for (std::int64_t begin = 0; begin < n; begin += pass) {
+    const std::int64_t end = begin + pass < n ? begin + pass : n;
+    float top[pass];
+    float level[pass];
+    for (std::int64_t g = begin; g < end; ++g) {
+      VecF largest = zero();
+      for (int i = 0; i < n_vectors; ++i) largest = max(largest, abs(load(x + 32 * g + i * n_lanes)));
+      top[g - begin] = reduce_max(largest);
     }
-    const float first = reduce_add(total[0]);
-    const float second = reduce_add(total[1]);
-    // The scale that leaves these codes the smallest squared error.
-    scale[g] = top > least ? top / level * (reduce_add(product) / reduce_add(square)) : 0;
-    sum[g] = first + second;
-    half_sum[2 * g] = first;
-    half_sum[2 * g + 1] = second;
-    // Through float, where a NaN among the activations has an end too.
-    start[g] = static_cast<std::int32_t>(-128 * within_codes(first + second));
-    half_start[2 * g] = static_cast<std::int32_t>(-128 * within_codes(first));
-    half_start[2 * g + 1] = static_cast<std::int32_t>(-128 * within_codes(second));
+    for (std::int64_t g = begin; g < end; ++g) {
+      level[g - begin] = top[g - begin] > least ? best_act_level(x + 32 * g, top[g - begin]) : 0;
+    }
+    for (std::int64_t g = begin; g < end; ++g) {
+      const bool any = top[g - begin] > least;
+      const VecF inverse = splat(any ? level[g - begin] / top[g - begin] : 0.0f);
+      VecF total[2] = {zero(), zero()};
+      VecF product = zero();
+      VecF square = zero();
+      for (int i = 0; i < n_vectors; ++i) {
+        const VecF value = load(x + 32 * g + i * n_lanes) * inverse;
+        const VecF code = round_nearest(value);
+        product = madd(value, code, product);
+        square = madd(code, code, square);
+        store_i8(codes + 32 * g + i * n_lanes, code);
+        total[2 * i / n_vectors] = total[2 * i / n_vectors] + code;
+      }
+      const float first = reduce_add(total[0]);
+      const float second = reduce_add(total[1]);
+      // The scale that leaves these codes the smallest squared error.
+      scale[g] = any ? top[g - begin] / level[g - begin] * (reduce_add(product) / reduce_add(square)) : 0;
+      sum[g] = first + second;
+      half_sum[2 * g] = first;
+      half_sum[2 * g + 1] = second;
+      // Through float, where a NaN among the activations has an end too.
+      start[g] = static_cast<std::int32_t>(-128 * within_codes(first + second));
+      half_start[2 * g] = static_cast<std::int32_t>(-128 * within_codes(first));
+      half_start[2 * g + 1] = static_cast<std::int32_t>(-128 * within_codes(second));
+    }
   }
 }
 
@@ -273,18 +296,38 @@ void panel_group(const Panel& panel, std::int64_t g, const PackedRow* act, VecF*
   for (int t = 0; t < n_tokens; ++t) acc[t] = add_group<Kind>(dots[t], scale, min, act[t], g, acc[t]);
 }
 
-// Lane l of a group is row first_row + l * spacing; of those, rows in [row_begin, row_end) are written.
+// Lane l of a group is row first_row + l * spacing. Of neighbours (spacing 1) only those in [row_begin, row_end) are
+// written.
 struct RowGroup {
   std::int64_t first_row, row_begin, row_end, spacing;
 
+  bool all_rows() const { return row_begin <= first_row && first_row + (n_lanes - 1) * spacing < row_end; }
+
   void write(float* out, VecF values) const {
-    if (spacing == 1 && row_begin == first_row && row_end == first_row + n_lanes) return store(out + first_row, values);
-    float part[n_lanes];
-    store(part, values);
-    for (int lane = 0; lane < n_lanes; ++lane) {
-      const std::int64_t row = first_row + lane * spacing;
-      if (row >= row_begin && row < row_end) out[row] = part[lane];
+    float* to = out + first_row;
+    if (!all_rows()) {
+      const std::int64_t before = row_begin > first_row ? row_begin - first_row : 0;
+      float part[n_lanes];
+      store(part, values);
+      for (std::int64_t lane = before; lane < n_lanes && first_row + lane < row_end; ++lane) to[lane] = part[lane];
+    } else if (spacing == 1) {
+      store(to, values);
+    } else {
+      float part[n_lanes];
+      store(part, values);
+#pragma GCC unroll 16
+      for (int lane = 0; lane < n_lanes; ++lane, to += spacing) *to = part[lane];
     }
+  }
+  // What was written, of neighbouring rows; 0 in the lanes of other rows.
+  VecF read(const float* out) const {
+    if (all_rows()) return load(out + first_row);
+    const std::int64_t before = row_begin > first_row ? row_begin - first_row : 0;
+    float part[n_lanes] = {};
+    for (std::int64_t lane = before; lane < n_lanes && first_row + lane < row_end; ++lane) {
+      part[lane] = out[first_row + lane];
+    }
+    return load(part);
   }
 };
 
@@ -324,31 +367,21 @@ void panel_tokens(const MatmulTask& task, const Panel& panel, const RowGroup& ro
   if (token < token_end) panel_tile<Kind, 1>(task, panel, rows, token);
 }
 
-// What to fetch from memory while a group is decoded.
-struct FetchAhead {
-  const std::uint8_t* next = nullptr;  // as many bytes from here on as the group has; null: nothing
-  std::int64_t lane_bytes = 0;         // so far ahead in every lane; 0: nothing
-
-  // For the bytes [begin, end) of a group whose lanes begin row_stride bytes apart.
-  void fetch(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t begin, std::int64_t end) const {
-    if (next != nullptr) {
-      for (std::int64_t at = begin; at < end; at += 64) __builtin_prefetch(next + at, 0, 2);
-    } else if (lane_bytes != 0) {
-      for (std::int64_t line = begin / 64; line < end / 64; ++line) {
-        const std::int64_t lane = line % n_lanes;
-        __builtin_prefetch(weight + lane * row_stride + line / n_lanes * 64 + lane_bytes, 0, 2);
-      }
-    }
+// Fetches what is needed soon: the bytes `ahead` of [begin, end) of a group whose lanes begin row_stride bytes apart.
+inline void fetch_ahead(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t begin, std::int64_t end,
+                        std::int64_t ahead) {
+  for (std::int64_t line = begin / 64; line < end / 64; ++line) {
+    __builtin_prefetch(weight + line % n_lanes * row_stride + line / n_lanes * 64 + ahead, 0, 2);
   }
-};
+}
 
-// Walks the blocks of n_lanes rows.
+// Walks the blocks of n_lanes rows. Memory `ahead` bytes further on in every lane is fetched meanwhile; 0: none.
 template <typename Type, typename Sink>
-void decode_rows(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t n_blocks, const FetchAhead& ahead,
+void decode_rows(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t n_blocks, std::int64_t ahead,
                  Sink& sink) {
   constexpr std::int64_t step = static_cast<std::int64_t>(Type::block_bytes) * n_lanes;
   for (std::int64_t b = 0; b < n_blocks; ++b) {
-    ahead.fetch(weight, row_stride, b * step, (b + 1) * step);
+    if (ahead != 0) fetch_ahead(weight, row_stride, b * step, (b + 1) * step, ahead);
     sink.first_group = b * Type::n_groups;
     Type::decode(weight + b * Type::block_bytes, row_stride, sink);
   }
@@ -362,7 +395,7 @@ inline std::int64_t tokens_at_once(std::int64_t n_cols) {
 
 template <typename Type>
 void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t row_stride, const RowGroup& rows,
-               const FetchAhead& ahead, std::int64_t token, std::int64_t token_end) {
+               std::int64_t ahead, std::int64_t token, std::int64_t token_end) {
   const std::int64_t n_blocks = task.n_cols / (32 * Type::n_groups);
   if (token_end - token == 1) {
     VectorSink<Type> sink;
@@ -386,12 +419,14 @@ constexpr std::int64_t stream_ahead_bytes = 512;
 template <typename Use>
 void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
   const std::uint8_t* weight = reinterpret_cast<const std::uint8_t*>(task.weight);
-  const std::int64_t run = task.n_tokens <= max_stream_tokens ? (task.row_end - task.row_begin) / n_lanes : 0;
+  std::int64_t run = task.n_tokens <= max_stream_tokens ? (task.row_end - task.row_begin) / n_lanes : 0;
+  // Streams at multiples of 4 KB from each other would share the few places of one set of the first-level cache.
+  if (run > 16 && run * row_bytes % 4096 < 64 && row_bytes % 4096 != 0) --run;
   std::int64_t row = task.row_begin;
   if (run > 1) {
     for (std::int64_t i = 0; i < run; ++i) {
       const RowGroup rows{row + i, row, row + run * n_lanes, run};
-      use(rows, weight + (row + i) * row_bytes, run * row_bytes, FetchAhead{nullptr, stream_ahead_bytes});
+      use(rows, weight + (row + i) * row_bytes, run * row_bytes, stream_ahead_bytes);
     }
     row += run * n_lanes;
   }
@@ -399,7 +434,7 @@ void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
     const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
     RowGroup rows{row, row, end, 1};
     const std::uint8_t* first = weight + row * row_bytes;
-    const std::uint8_t* next = end + n_lanes <= task.row_end ? weight + end * row_bytes : nullptr;
+    const std::int64_t ahead = end + n_lanes <= task.row_end ? n_lanes * row_bytes : 0;
     if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
       rows.first_row = end - n_lanes;
       first = weight + rows.first_row * row_bytes;
@@ -411,7 +446,7 @@ void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
       }
       first = copy;
     }
-    use(rows, first, row_bytes, FetchAhead{next, 0});
+    use(rows, first, row_bytes, ahead);
   }
 }
 
@@ -428,11 +463,10 @@ void matmul_int8(const MatmulTask& task) {
   const std::int64_t chunk = tokens_at_once(task.n_cols);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t token_end = token + chunk < task.n_tokens ? token + chunk : task.n_tokens;
-    for_row_groups(
-        task, row_bytes,
-        [&](const RowGroup& rows, const std::uint8_t* first, std::int64_t row_stride, const FetchAhead& ahead) {
-          int8_rows<Type>(task, first, row_stride, rows, ahead, token, token_end);
-        });
+    for_row_groups(task, row_bytes,
+                   [&](const RowGroup& rows, const std::uint8_t* first, std::int64_t row_stride, std::int64_t ahead) {
+                     int8_rows<Type>(task, first, row_stride, rows, ahead, token, token_end);
+                   });
   }
 }
 

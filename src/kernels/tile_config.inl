@@ -6,3 +6,22 @@ struct alignas(64) TileConfig {
   std::uint16_t row_bytes[16] = {};
   std::uint8_t rows[16] = {};
 };
+
+// Tile instructions with the tiles' numbers as constants.
+template <int tile>
+inline void tile_load(const void* from, std::int64_t stride) {
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile));
+}
+template <int tile>
+inline void tile_store(void* to, std::int64_t stride) {
+  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(tile) : "memory");
+}
+template <int tile>
+inline void tile_zero() {
+  __asm__ volatile("tilezero %%tmm%c0" : : "i"(tile));
+}
+// sums += a b, both signed.
+template <int sums, int a, int b>
+inline void tile_dot_int8() {
+  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sums), "i"(a), "i"(b));
+}

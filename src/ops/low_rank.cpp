@@ -87,8 +87,7 @@ void LowRankRows::add_to(const Context& c, const WeightMatrix& weight, std::int6
 
 std::size_t low_rank_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight, std::int64_t n_rows) {
   if (weight.low_rank == nullptr) return 0;
-  return scratch_bytes(k, weight.low_rank->b, std::min(n_rows, max_scratch_tokens) * max_product_rows) +
-         arena_alignment;
+  return scratch_bytes(k, weight.low_rank->b, product_floats(n_rows)) + arena_alignment;
 }
 
 }  // namespace llm::ops

@@ -11,14 +11,50 @@ namespace {
 using kernels::KernelTable;
 using kernels::MatmulTask;
 
-// Weight rows of one piece of work: enough pieces for the workers to even out, multiples of the kernels' tiles.
-std::int64_t item_rows(std::int64_t total_rows, int n_workers) {
-  const std::int64_t even = total_rows / (std::int64_t{8} * n_workers) / 16 * 16;
-  return std::clamp<std::int64_t>(even, 16, max_product_rows);
+// Cuts the weight rows of some products into pieces of work, multiples of the kernels' tiles; the same for all workers.
+// With many tokens they are equal and enough for the workers to even out. With few tokens each takes a part of what is
+// left: most rows are read in long streams, and short pieces even out the end.
+class Pieces {
+ public:
+  Pieces(std::int64_t total_rows, std::int64_t n_tokens, int n_workers)
+      : left_(total_rows), n_workers_(n_workers), n_tokens_(n_tokens) {
+    const std::int64_t even = total_rows / (std::int64_t{8} * n_workers) / 16 * 16;
+    even_ = std::clamp<std::int64_t>(even, 16, max_product_rows);
+  }
+
+  // Rows of the next piece of a matrix of which n_rows are left.
+  std::int64_t next(std::int64_t n_rows, std::int64_t row_bytes) {
+    std::int64_t rows = even_;
+    if (n_tokens_ <= few_tokens) {
+      constexpr std::int64_t least_bytes = 96 * 1024;
+      const std::int64_t least = std::clamp<std::int64_t>(least_bytes / row_bytes / 16 * 16, 16, max_product_rows);
+      const std::int64_t most = few_tokens_product / n_tokens_ / 16 * 16;
+      rows = std::clamp(left_ / (2 * n_workers_) / 16 * 16, least, most);
+      if (n_rows - rows < least && n_rows <= most) rows = n_rows;
+    }
+    rows = std::min(rows, n_rows);
+    left_ -= rows;
+    return rows;
+  }
+
+ private:
+  std::int64_t left_, n_workers_, n_tokens_;
+  std::int64_t even_;
+};
+
+// Calls f(begin, n) for this worker's pieces of a matrix.
+template <typename F>
+void each_piece(WorkItems& items, Pieces& pieces, const WeightMatrix& weight, F f) {
+  for (std::int64_t begin = 0; begin < weight.n_out;) {
+    const std::int64_t n = pieces.next(weight.n_out - begin, weight.row_bytes());
+    items.next_group(1);
+    if (std::int64_t item = 0; items.take(item)) f(begin, n);
+    begin += n;
+  }
 }
 
 std::size_t product_floats_bytes(std::int64_t n_rows) {
-  return static_cast<std::size_t>(std::min(n_rows, max_scratch_tokens) * max_product_rows) * sizeof(float);
+  return static_cast<std::size_t>(product_floats(n_rows)) * sizeof(float);
 }
 
 const std::byte* packed_for(const Context& c, const PackedRows& in, const WeightMatrix& weight, ActFormat& format) {
@@ -145,7 +181,7 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
   c.enter(Operation::product, c.profile != nullptr ? weight_bytes(products) : 0);
   if (hazard) c.worker.sync();
   low_rank.compute(c, in);
-  const std::int64_t step = item_rows(total_rows, c.worker.n);
+  Pieces pieces(total_rows, in.n_rows, c.worker.n);
   WorkItems items(c.worker);
   for (const Product& p : products) {
     const WeightMatrix& weight = *p.weight;
@@ -159,10 +195,7 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
                                                 align_bytes(c.k.matmul_scratch_bytes(weight.type, weight.n_in)));
     const bool plain =
         !p.add && p.bias == nullptr && p.scale == 1 && p.activation == Activation::none && weight.low_rank == nullptr;
-    items.next_group((weight.n_out + step - 1) / step);
-    for (std::int64_t item = 0; items.take(item);) {
-      const std::int64_t begin = item * step;
-      const std::int64_t n = std::min(step, weight.n_out - begin);
+    each_piece(items, pieces, weight, [&](std::int64_t begin, std::int64_t n) {
       task.weight = weight.row(begin);
       task.row_end = n;
       const std::int64_t n_at_once = plain ? in.n_rows : max_scratch_tokens;
@@ -190,7 +223,7 @@ void matmul(const Context& c, const PackedRows& in, std::span<const Product> pro
           }
         }
       }
-    }
+    });
   }
   c.worker.sync();
 }
@@ -204,11 +237,10 @@ void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& pr
   low_rank.add(gate);
   low_rank.add(up);
   low_rank.compute(c, in);
-  const std::int64_t step = item_rows(2 * gate.n_out, c.worker.n);
   const std::size_t kernel_bytes = std::max(align_bytes(c.k.matmul_scratch_bytes(gate.type, gate.n_in)),
                                             align_bytes(c.k.matmul_scratch_bytes(up.type, up.n_in)));
   float* gate_part = reinterpret_cast<float*>(c.worker.scratch.data() + kernel_bytes);
-  float* up_part = gate_part + std::min(in.n_rows, max_scratch_tokens) * max_product_rows;
+  float* up_part = gate_part + product_floats(in.n_rows);
   const auto half = [&](const WeightMatrix& weight, const float* bias, std::int64_t begin, std::int64_t end,
                         std::int64_t t, std::int64_t n_tokens, float* part) {
     MatmulTask task;
@@ -227,11 +259,11 @@ void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& pr
     if (bias == nullptr) return;
     for (std::int64_t i = 0; i < n_tokens; ++i) c.k.rows.add(bias + begin, 1, end - begin, part + i * (end - begin));
   };
+  // Two matrices side by side: pieces of half the length.
+  Pieces pieces(gate.n_out, in.n_rows, c.worker.n);
   WorkItems items(c.worker);
-  items.next_group((gate.n_out + step - 1) / step);
-  for (std::int64_t item = 0; items.take(item);) {
-    const std::int64_t begin = item * step;
-    const std::int64_t end = std::min(begin + step, gate.n_out);
+  each_piece(items, pieces, gate, [&](std::int64_t begin, std::int64_t n) {
+    const std::int64_t end = begin + n;
     for (std::int64_t t = 0; t < in.n_rows; t += max_scratch_tokens) {
       const std::int64_t n_tokens = std::min(max_scratch_tokens, in.n_rows - t);
       half(gate, product.gate_bias, begin, end, t, n_tokens, gate_part);
@@ -241,7 +273,7 @@ void matmul_gated(const Context& c, const PackedRows& in, const GatedProduct& pr
         c.k.rows.gated(product.gated, gate_part + at, up_part + at, end - begin, product.out.row(t + i) + begin);
       }
     }
-  }
+  });
   c.worker.sync();
 }
 

@@ -1,17 +1,21 @@
-// Products of weights with activations on one thread.
+// Kernels on one thread: products of weights with activations, quantisers, attention.
 //
 //   bench_kernels --benchmark_filter='matvec/.*'    one token: GB/s of weights, and as a share of the read bandwidth
 //   bench_kernels --benchmark_filter='matmat/.*'    256 tokens: GFLOP/s
 //   bench_kernels --benchmark_filter='encode/.*'    quantisers: GB/s of float input
+//   bench_kernels --benchmark_filter='attend/.*'    one query of 6 heads over 4096 keys: GB/s of keys and values
+//   bench_kernels --small                           as little as shows that all of them run
 //
 // Every instruction set of the machine is measured: matvec/<type>/<set>.
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/tensor_type.h"
@@ -102,10 +106,21 @@ struct Buffers {
   }
 };
 
-void matvec(benchmark::State& state, const KernelTable& table, TensorType type) {
+// How much work a run gets.
+struct Size {
+  std::int64_t matvec_bytes = std::int64_t{64} << 20;
+  std::int64_t matmat_rows = 768;
+  std::int64_t n_tokens = 256;
+  std::int64_t n_keys = 4096;
+  std::size_t n_weights = 64 * 1024;
+  bool compares_bandwidth = true;
+};
+constexpr Size small = {std::int64_t{1} << 16, 32, 20, 512, 1024, false};
+
+void matvec(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
   const std::int64_t n_cols = 1536;
   const std::int64_t row_bytes = static_cast<std::int64_t>(tensor_row_bytes(type, 1536));
-  const std::int64_t n_rows = (std::int64_t{64} << 20) / row_bytes;
+  const std::int64_t n_rows = size.matvec_bytes / row_bytes;
   const Buffers buffers(table, type, n_rows, n_cols, 1);
   for (auto _ : state) {
     table.matmul(buffers.task);
@@ -113,13 +128,14 @@ void matvec(benchmark::State& state, const KernelTable& table, TensorType type) 
   }
   const double bytes = static_cast<double>(n_rows * row_bytes) * static_cast<double>(state.iterations());
   state.counters["GB/s"] = benchmark::Counter(bytes / 1e9, benchmark::Counter::kIsRate);
+  if (!size.compares_bandwidth) return;
   state.counters["of_read_bandwidth"] = benchmark::Counter(bytes / read_bandwidth(), benchmark::Counter::kIsRate);
 }
 
-void matmat(benchmark::State& state, const KernelTable& table, TensorType type) {
+void matmat(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
   const std::int64_t n_cols = 1536;
-  const std::int64_t n_rows = 768;
-  const std::int64_t n_tokens = 256;
+  const std::int64_t n_rows = size.matmat_rows;
+  const std::int64_t n_tokens = size.n_tokens;
   const Buffers buffers(table, type, n_rows, n_cols, n_tokens);
   for (auto _ : state) {
     table.matmul(buffers.task);
@@ -142,8 +158,56 @@ void pack(benchmark::State& state, const KernelTable& table, ActFormat format) {
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * 8192 * 4);
 }
 
-void encode(benchmark::State& state, const KernelTable& table, TensorType type) {
-  std::vector<float> weights(64 * 1024);
+// One query position of a key/value head with 6 query heads of 128 entries.
+void attend(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
+  constexpr std::int64_t n_heads = 6, dim = 128, block_tokens = 256;
+  std::mt19937 random(6);
+  std::normal_distribution<float> normal;
+  std::vector<float> q(n_heads * dim);
+  for (float& x : q) x = normal(random);
+  const std::size_t half = tensor_row_bytes(type, dim) * block_tokens;
+  std::vector<std::vector<std::byte>> memory;
+  std::vector<std::byte*> blocks;
+  std::vector<float> row(dim);
+  for (std::int64_t begin = 0; begin < size.n_keys; begin += block_tokens) {
+    memory.emplace_back(2 * half);
+    blocks.push_back(memory.back().data());
+    for (std::int64_t at = 0; at < block_tokens; ++at) {
+      for (float& x : row) x = normal(random);
+      table.attention.store_key(type, row.data(), dim, blocks.back(), at);
+      table.attention.store_row(type, row.data(), dim,
+                                blocks.back() + half + static_cast<std::size_t>(at) * tensor_row_bytes(type, dim));
+    }
+  }
+  std::vector<float> out(n_heads * dim), best(n_heads), total(n_heads);
+  std::vector<float> scratch(static_cast<std::size_t>(table.attention.scratch_floats(n_heads, dim, false)));
+  AttentionTask task;
+  task.q = q.data();
+  task.q_head_stride = dim;
+  task.n_rows = 1;
+  task.n_heads = n_heads;
+  task.position = size.n_keys - 1;
+  task.rule.scale = 0.1f;
+  task.blocks = blocks.data();
+  task.block_tokens = block_tokens;
+  task.value_offset = half;
+  task.key_type = task.value_type = type;
+  task.key_dim = task.value_dim = dim;
+  task.scratch = scratch.data();
+  task.out = out.data();
+  task.best = best.data();
+  task.total = total.data();
+  for (auto _ : state) {
+    for (task.span = 0; task.span < size.n_keys / attention_span; ++task.span) table.attention.span(task);
+    benchmark::ClobberMemory();
+  }
+  const double bytes = static_cast<double>(2 * half) * static_cast<double>(blocks.size());
+  state.counters["GB/s"] =
+      benchmark::Counter(bytes * static_cast<double>(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
+}
+
+void encode(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
+  std::vector<float> weights(size.n_weights);
   std::mt19937 random(5);
   std::normal_distribution<float> normal(0, 0.02f);
   for (float& x : weights) x = normal(random);
@@ -156,27 +220,33 @@ void encode(benchmark::State& state, const KernelTable& table, TensorType type) 
   state.counters["float GB/s"] = benchmark::Counter(input / 1e9, benchmark::Counter::kIsRate);
 }
 
-void register_all() {
+void register_all(const Size& size) {
   for (const KernelTable* table : available_kernels()) {
     const std::string set = table->name;
     for (const TensorTypeInfo& info : tensor_type_infos) {
       if (info.type >= TensorType::I8 && info.type <= TensorType::F64) continue;
       const TensorType type = info.type;
       const std::string name = std::string(info.name) + "/" + set;
-      benchmark::RegisterBenchmark(("matvec/" + name).c_str(), [table, type](benchmark::State& state) {
-        matvec(state, *table, type);
+      benchmark::RegisterBenchmark(("matvec/" + name).c_str(), [table, type, size](benchmark::State& state) {
+        matvec(state, *table, type, size);
       })->Unit(benchmark::kMillisecond);
-      benchmark::RegisterBenchmark(("matmat/" + name).c_str(), [table, type](benchmark::State& state) {
-        matmat(state, *table, type);
+      benchmark::RegisterBenchmark(("matmat/" + name).c_str(), [table, type, size](benchmark::State& state) {
+        matmat(state, *table, type, size);
       })->Unit(benchmark::kMillisecond);
       if (!table->encode_row(type, nullptr, nullptr, 0)) continue;
       benchmark::RegisterBenchmark(("encode/" + name).c_str(),
-                                   [table, type](benchmark::State& state) { encode(state, *table, type); });
+                                   [table, type, size](benchmark::State& state) { encode(state, *table, type, size); });
     }
     for (const ActFormat format : {ActFormat::f32, ActFormat::i8_32}) {
       benchmark::RegisterBenchmark(
           (std::string("pack/") + (format == ActFormat::f32 ? "f32/" : "i8_32/") + set).c_str(),
           [table, format](benchmark::State& state) { pack(state, *table, format); });
+    }
+    for (const TensorType type :
+         {TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0}) {
+      const std::string name = std::string("attend/") + tensor_type_info(type).name + "/" + set;
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [table, type, size](benchmark::State& state) { attend(state, *table, type, size); });
     }
   }
 }
@@ -185,7 +255,10 @@ void register_all() {
 }  // namespace llm::kernels
 
 int main(int argc, char** argv) {
-  llm::kernels::register_all();
+  const bool is_small = argc > 1 && std::string_view(argv[1]) == "--small";
+  if (is_small) std::copy(argv + 2, argv + argc + 1, argv + 1);
+  if (is_small) --argc;
+  llm::kernels::register_all(is_small ? llm::kernels::small : llm::kernels::Size{});
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

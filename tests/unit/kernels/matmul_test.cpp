@@ -326,6 +326,48 @@ TEST(Matmul, GivesTheSameBitsForAnyNumberOfRowsAndTokensAtAnyAddress) {
   }
 }
 
+TEST(Matmul, GivesTheSameBitsWhereARowTakesSeveralPanels) {
+  for (const TensorTypeInfo& info : all_types()) {
+    if (available_kernels().front()->act_format(info.type, 256, false) != ActFormat::i8_32) continue;
+    const std::int64_t n_cols = 3328 + info.block_elements;
+    const Problem p(info, 37, n_cols, 35);
+    for (const KernelTable* table : available_kernels()) {
+      std::vector<float> one_by_one(p.expected.size(), NAN);
+      for (std::int64_t t = 0; t < p.n_tokens; ++t) p.run(*table, false, 0, p.n_rows, t, t + 1, one_by_one);
+      for (const std::int64_t n_tokens : {8, 13, 16, 19, 35}) {
+        std::vector<float> together(p.expected.size(), NAN);
+        p.run(*table, false, 0, 11, 0, n_tokens, together);
+        p.run(*table, false, 11, p.n_rows, 0, n_tokens, together);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * p.n_rows); ++i) {
+          ASSERT_EQ(together[i], one_by_one[i])
+              << table->name << " " << info.name << " tokens " << n_tokens << " output " << i << " seed " << seed;
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, GivesTheSameBitsForStreamsAtAnyDistance) {
+  // Some of these runs are multiples of 4 KB apart.
+  const TensorTypeInfo info = tensor_type_info(TensorType::Q4_0);
+  for (const std::int64_t run : {227, 228, 455, 456}) {
+    const Problem p(info, 16 * run + 5, 32, 9);
+    for (const KernelTable* table : available_kernels()) {
+      std::vector<float> parts(p.expected.size(), NAN);
+      for (std::int64_t r = 0; r < p.n_rows; r += 100) {
+        p.run(*table, false, r, std::min(p.n_rows, r + 100), 0, p.n_tokens, parts);
+      }
+      for (const std::int64_t n_tokens : {1, 9}) {
+        std::vector<float> whole(p.expected.size(), NAN);
+        p.run(*table, false, 0, p.n_rows, 0, n_tokens, whole);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * p.n_rows); ++i) {
+          ASSERT_EQ(whole[i], parts[i]) << table->name << " run " << run << " output " << i << " seed " << seed;
+        }
+      }
+    }
+  }
+}
+
 TEST(Matmul, EqualsTheProductForExtremeWeights) {
   for (const KernelTable* table : available_kernels()) {
     for (const TensorTypeInfo& info : all_types()) {
