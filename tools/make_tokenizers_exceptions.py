@@ -5,7 +5,7 @@ Unicode 16.
     python tools/make_tokenizers_exceptions.py > src/tokenizer/tokenizers_exceptions.inc
 
 Needs the packages `tokenizers` and unicodedata2 16.0.0. The library asks several sources for a character's category:
-those of its BERT parts and of StripAccents and its compatibility normal forms are older than the rest.
+those of its BERT parts, of StripAccents and of its normal forms are older than the rest.
 """
 
 import tokenizers
@@ -15,7 +15,8 @@ from tokenizers import normalizers, pre_tokenizers
 CHARACTERS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 CLEAN = normalizers.BertNormalizer(True, False, False, False)
 ACCENTS = normalizers.BertNormalizer(False, False, True, False)
-STRIP, COMPATIBLE = normalizers.StripAccents(), normalizers.NFKD()
+STRIP, COMPATIBLE, CANONICAL = normalizers.StripAccents(), normalizers.NFKD(), normalizers.NFD()
+LOW_MARK, HIGH_MARK = "\u0334", "\u0345"  # of the combining classes 1 and 240
 PUNCTUATION = pre_tokenizers.Punctuation()
 
 
@@ -43,6 +44,11 @@ def differs(c: int):
     whole = unicode16.normalize("NFKD", text)
     if whole != text and COMPATIBLE.normalize_str(text) == text:
         yield "compatible"
+    order = unicode16.combining(text)
+    if order > 0:
+        marks = text + LOW_MARK if order > 1 else HIGH_MARK + text
+        if len(decomposed) == 1 and CANONICAL.normalize_str("a" + marks) == "a" + marks:
+            yield "order"
 
 
 def main() -> None:

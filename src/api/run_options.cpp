@@ -89,7 +89,9 @@ RunOptions resolve(const model::Model& model, EngineOptions options, std::uint64
   std::int64_t n_context = options.n_context;
   if (n_context == 0) n_context = spec.n_context_train > 0 ? spec.n_context_train : default_context;
   if (spec.n_position_max > 0) n_context = std::min(n_context, spec.n_position_max);
-  if (run.engine.chunk == 0) run.engine.chunk = static_cast<int>(std::min(default_chunk, n_context));
+  if (run.engine.chunk == 0) {
+    run.engine.chunk = static_cast<int>(std::min(default_chunk, n_context * run.engine.max_sequences));
+  }
 
   run.executor.n_threads = run.engine.n_threads;
   run.executor.max_sequences = run.engine.max_sequences;

@@ -77,7 +77,7 @@ std::string bert_normalize(std::string_view text, const BertNormalization& optio
     }
   }
   if (options.strip_accents) {
-    const std::string decomposed = normalize(out, NormalForm::nfd);
+    const std::string decomposed = older::normalize(out, NormalForm::nfd);
     out.clear();
     const TextCursor marks(decomposed);
     for (std::size_t at = 0; at < decomposed.size();) {

@@ -36,24 +36,7 @@ class SequenceNormalizer : public Normalizer {
 class FormNormalizer : public Normalizer {
  public:
   explicit FormNormalizer(NormalForm form) : form_(form) {}
-  void apply(NormalText& text) const override {
-    // What has no decomposition is no part of another's composition either.
-    std::string out;
-    const std::string_view all = text.text;
-    const TextCursor cursor(all);
-    std::size_t done = 0;
-    for (std::size_t at = 0; at < all.size() && form_ != NormalForm::nfc;) {
-      const TextChar c = cursor.at(at);
-      if (older::has_no_decomposition(c.code_point)) {
-        out += normalize(all.substr(done, at - done), form_);
-        out += all.substr(at, c.end - at);
-        done = c.end;
-      }
-      at = c.end;
-    }
-    out += normalize(all.substr(done), form_);
-    text.text = std::move(out);
-  }
+  void apply(NormalText& text) const override { text.text = older::normalize(text.text, form_); }
 
  private:
   NormalForm form_;

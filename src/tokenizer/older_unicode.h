@@ -1,6 +1,9 @@
 #ifndef TOKENIZER_OLDER_UNICODE_H
 #define TOKENIZER_OLDER_UNICODE_H
 
+#include <string>
+#include <string_view>
+
 #include "tokenizer/unicode.h"
 
 // Categories as some parts of the `tokenizers` library see them, whose tables are older than Unicode 16. `flags` are
@@ -11,8 +14,8 @@ bool is_punctuation(char32_t c, CharFlags flags);       // BertPreTokenizer, Pun
 bool is_control(char32_t c, CharFlags flags);           // BertNormalizer
 bool is_non_spacing_mark(char32_t c, CharFlags flags);  // BertNormalizer
 bool is_mark(char32_t c, CharFlags flags);              // StripAccents
-// Characters that NFD, NFKD and NFKC leave as they are.
-bool has_no_decomposition(char32_t c);
+// Newer characters with a decomposition stay as they are in NFD, NFKD and NFKC; newer marks stay where they are.
+std::string normalize(std::string_view text, NormalForm form);
 
 }  // namespace llm::tokenizer::older
 

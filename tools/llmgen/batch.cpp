@@ -42,13 +42,14 @@ std::uint64_t parse_bytes(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   const std::string unit = end;
-  const double scale = unit.empty() || unit == "B"     ? 1
-                       : unit == "k" || unit == "kB"   ? 1e3
-                       : unit == "M" || unit == "MB"   ? 1e6
-                       : unit == "G" || unit == "GB"   ? 1e9
-                       : unit == "Mi" || unit == "MiB" ? 1048576.0
-                       : unit == "Gi" || unit == "GiB" ? 1073741824.0
-                                                       : 0;
+  const double scale = unit.empty() || unit == "B"                                  ? 1
+                       : unit == "k" || unit == "K" || unit == "kB" || unit == "KB" ? 1e3
+                       : unit == "M" || unit == "MB"                                ? 1e6
+                       : unit == "G" || unit == "GB"                                ? 1e9
+                       : unit == "Ki" || unit == "KiB"                              ? 1024.0
+                       : unit == "Mi" || unit == "MiB"                              ? 1048576.0
+                       : unit == "Gi" || unit == "GiB"                              ? 1073741824.0
+                                                                                    : 0;
   if (scale == 0 || !(value > 0) || end == text.c_str()) {
     throw llm::Error(llm::ErrorCode::usage,
                      fmt::format("--kv-memory: found '{}', expected a size such as 500M or 2G", text));
