@@ -31,11 +31,11 @@ Value Interpreter::evaluate_dict(const Expression& node) {
 
 namespace {
 
-bool is_constant(const ExpressionPtr& node) {
+bool all_constant(const ExpressionPtr& node) {
   if (node == nullptr || node->kind == ExpressionKind::constant) return true;
   const bool is_display = node->kind == ExpressionKind::list || node->kind == ExpressionKind::tuple ||
                           node->kind == ExpressionKind::dict || node->kind == ExpressionKind::negate;
-  return is_display && std::all_of(node->operands.begin(), node->operands.end(), is_constant);
+  return is_display && std::all_of(node->operands.begin(), node->operands.end(), all_constant);
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ Value Interpreter::evaluate_slice(const Expression& node) {
     if (node.operands[i + 1]) bounds[i] = evaluate(*node.operands[i + 1]);
   }
   place_ = node.place;
-  if (!std::all_of(node.operands.begin(), node.operands.end(), is_constant)) {
+  if (!std::all_of(node.operands.begin(), node.operands.end(), all_constant)) {
     return slice_value(heap_, value, bounds[0], bounds[1], bounds[2]);
   }
   try {

@@ -150,7 +150,7 @@ MatmulTask expert_task(const Context& c, const PackedRows& in, const WeightMatri
 }
 
 // Pieces of work of A x: few rows of A for few pairs, few pairs for many.
-constexpr std::int64_t piece_ranks = 8, piece_pairs = 16;
+constexpr std::int64_t pair_piece_ranks = 8, pair_piece = 16;
 
 // What adapters add to the products of one matrix.
 struct PairLowRank {
@@ -184,8 +184,8 @@ void compute_low_rank(const Context& c, const PackedRows& in, const std::int32_t
     for (int e = 0; e < choice.n_experts; ++e) {
       const std::int64_t first = choice.begin[e], n = choice.begin[e + 1] - first;
       if (n == 0) continue;
-      const bool few = n < piece_pairs;
-      const std::int64_t pairs = few ? n : piece_pairs, ranks = few ? piece_ranks : a.n_out;
+      const bool few = n < pair_piece;
+      const std::int64_t pairs = few ? n : pair_piece, ranks = few ? pair_piece_ranks : a.n_out;
       const std::int64_t n_rank_pieces = (a.n_out + ranks - 1) / ranks;
       items.next_group((n + pairs - 1) / pairs * n_rank_pieces);
       for (std::int64_t item = 0; items.take(item);) {
