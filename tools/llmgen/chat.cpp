@@ -121,6 +121,7 @@ class Chat {
       const LineEditor::Status status = read_message(text);
       if (status == LineEditor::Status::end) break;
       if (status == LineEditor::Status::interrupted) {
+        editor_.prefill("");  // of lines that /edit still had to show
         console_.note("");
         continue;
       }
@@ -283,7 +284,7 @@ class Chat {
     } else if (name == "/edit") {
       const std::string question = conversation_.take_last_user();
       if (question.empty()) throw llm::Error(llm::ErrorCode::usage, "there is no question to edit");
-      editor_.prefill(question);
+      editor_.prefill(question.find('\n') == std::string::npos ? question : "\"\"\"" + question + "\"\"\"");
     } else if (name == "/params") {
       params(argument);
     } else if (name == "/stats") {
