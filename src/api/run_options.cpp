@@ -21,15 +21,18 @@ void check(const char* name, std::int64_t found, std::int64_t low, std::int64_t 
   throw Error(ErrorCode::usage, fmt::format("{}: found {}, expected {} to {}", name, found, low, high));
 }
 
-// One sequence's records of recurrent layers.
-std::uint64_t record_bytes(const RunOptions& run) {
+// A copy of one sequence's records of recurrent layers, with the block of keys that is being filled there; nothing for
+// models without such layers.
+std::uint64_t checkpoint_bytes(const RunOptions& run) {
   std::uint64_t bytes = 0;
+  bool recurrent = false;
   for (const model::StateGroup& group : run.core.groups) {
-    if (group.kind == model::StateKind::per_sequence) {
+    recurrent = recurrent || group.kind == model::StateKind::per_sequence;
+    if (group.kind != model::StateKind::per_source) {
       bytes += engine::StatePool::block_bytes(group, run.core.block_tokens);
     }
   }
-  return bytes;
+  return recurrent ? bytes : 0;
 }
 
 std::uint64_t sequence_bytes(const RunOptions& run, std::int64_t n_context) {
@@ -134,7 +137,7 @@ RunOptions resolve(const model::Model& model, EngineOptions options, std::uint64
     const std::uint64_t taken = run.memory.weights + run.memory.activations;
     const std::uint64_t left = available - std::min(available, taken);
     const auto n = static_cast<std::uint64_t>(run.engine.max_sequences);
-    const std::uint64_t copies = run.engine.share_prefixes ? (n + 2) * record_bytes(run) : 0;
+    const std::uint64_t copies = run.engine.share_prefixes ? (n + 2) * checkpoint_bytes(run) : 0;
     const std::uint64_t all = one * n + copies;
     run.memory.state = std::max(one, std::min(all, left / 4 * 3));
   }

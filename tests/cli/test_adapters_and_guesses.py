@@ -89,7 +89,7 @@ class SavedPromptsOfRecurrentModels(unittest.TestCase):
 
     def test_second_run_begins_at_the_end_of_the_prompt_with_the_default_memory(self):
         for name in self.MODELS:
-            for n_prompt in (9, 100):
+            for n_prompt in (9, 50):
                 with self.subTest(model=name, n_prompt=n_prompt), tempfile.TemporaryDirectory() as folder:
                     ids = ",".join(str(3 + i * 7 % 40) for i in range(n_prompt))
                     args = ("-m", DATA / "golden" / name, "--prompt-ids", ids, "-n", "8", "--temp", "0", "--json")
