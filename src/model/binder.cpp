@@ -307,8 +307,8 @@ AdaptedMatrix Binder::describe(std::string_view name, std::int64_t n_out, std::i
   without_ending(matrix.gguf_name);
   for (std::string& path : matrix.folder_names) without_ending(path);
   // Those whose rows converters leave as they are in every family.
-  static constexpr std::string_view same[] = {"attn_v",   "attn_output", "ffn_gate",  "ffn_up",
-                                              "ffn_down", "output",      "token_embd"};
+  static constexpr std::string_view same[] = {"attn_v",   "attn_output",  "ffn_gate", "ffn_up",
+                                              "ffn_down", "ffn_gate_inp", "output",   "token_embd"};
   matrix.same_rows = number >= 0 || std::find(std::begin(same), std::end(same), name) != std::end(same);
   return matrix;
 }

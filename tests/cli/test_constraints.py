@@ -19,8 +19,8 @@ def fits(value):
 
 
 class Constraints(unittest.TestCase):
-    def answer(self, *args):
-        return run_json("-m", SMOLLM2, "--chat", "-p", "Describe a person as JSON.", "-n", "200", "--json", "-s", "5", *args)
+    def answer(self, *args, n=200):
+        return run_json("-m", SMOLLM2, "--chat", "-p", "Describe a person as JSON.", "-n", n, "--json", "-s", "5", *args)
 
     def test_schema_is_kept_at_every_temperature(self):
         for temperature in ("0", "0.8", "1.5"):
@@ -34,9 +34,9 @@ class Constraints(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             grammar = pathlib.Path(folder) / "sum.gbnf"
             grammar.write_text('root ::= number ("+" number)+\nnumber ::= [1-9] [0-9]?\n')
-            answer = self.answer("--grammar", grammar, "-n", "12")
+            answer = self.answer("--grammar", grammar, n=12)
             self.assertTrue(re.fullmatch(r"[1-9][0-9]?(\+[1-9][0-9]?)+", answer["text"]) or answer["finish_reason"] == "length", answer["text"])
-        cut = self.answer("--json-object", "-n", "3")
+        cut = self.answer("--json-object", n=3)
         self.assertEqual(cut["finish_reason"], "length")
 
     def test_guesses_give_the_same_answer(self):
