@@ -10,6 +10,9 @@ import datetime
 import itertools
 import json
 import random
+import re
+import resource
+import signal
 import subprocess
 import sys
 
@@ -874,6 +877,230 @@ def random_expression(r, depth):
     return f"[{sub()}, {sub()}]"
 
 
+CONVERSATION = {
+    "messages": [
+        {"role": "system", "content": "You are helpful.\n"},
+        {"role": "user", "content": " What is the weather in Zürich? "},
+        {"role": "assistant", "content": "<think>\nhm\n</think>\n\nLet me look.", "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": {"city": "Zürich", "days": 2, "exact": True}}}]},
+        {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": "{\"t\": 21.5}"},
+        {"role": "assistant", "content": None, "reasoning_content": "so"},
+        {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "image"}, {"type": "text", "text": "tomorrow?"}]}],
+    "tools": [{"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": {
+        "type": "object", "required": ["city"], "properties": {"city": {"type": "string", "enum": ["Zürich", "Bern"]},
+                                                                 "days": {"type": ["integer", "null"], "default": 1}}}}}],
+    "add_generation_prompt": True, "bos_token": "<s>", "eos_token": "</s>", "enable_thinking": False,
+}
+
+# What templates of publishers do with a message m, its index and the tools.
+MESSAGE_VALUES = """m.role
+m['role']
+m.content
+m['content']
+m.content | trim
+m.content | string
+m.content or ''
+m.content | default('none', true)
+m.get('content')
+m.get('reasoning_content', 'no')
+m.content.split('</think>')[-1].lstrip('\\n')
+m.content.split('<think>')[0]
+m.content[:5]
+m.content[-3:]
+m.content[::-1]
+m.content | length
+m.content | upper
+m.content.strip().replace('\\n', ' ')
+m.content | replace('e', 'E') | capitalize
+m.tool_calls
+m.tool_calls[0].function.name
+m.tool_calls | length
+m.tool_calls | tojson
+(m.tool_calls or []) | map(attribute='function.name') | join(', ')
+m | tojson
+m | tojson(indent=2)
+m | tojson(ensure_ascii=true, sort_keys=true)
+m | tojson(separators=(',', ':'))
+m | items | list
+m.items() | list | length
+m | dictsort
+m.keys() | join('|')
+messages[0].content
+messages[-1]['role']
+messages[loop.index0].role
+messages[loop.index0 - 1].role
+messages | length
+messages | map(attribute='role') | unique | join(',')
+(messages | selectattr('role', 'equalto', 'user') | list | last).content
+messages | rejectattr('role', 'in', ['user', 'tool']) | map(attribute='content') | list
+(messages | groupby('role') | first).grouper
+loop.index
+loop.revindex0
+loop.first
+loop.last
+loop.previtem.role
+loop.nextitem.role if not loop.last else 'end'
+loop.cycle('odd', 'even')
+loop.changed(m.role)
+tools | tojson(indent=4)
+tools[0].function.parameters.properties.keys() | list
+tools[0]['function']['parameters']['required'] | join
+bos_token + m.role + eos_token
+bos_token ~ loop.index ~ eos_token
+ns.n
+ns.text
+ns.found
+x
+y
+strftime_now('%d %b %Y')
+strftime_now('%A, %-d %B %y %H:%M:%S %j %p %I')
+'%s: %r' % (m.role, m.content)
+'{}/{:>5}/{!r}'.format(m.role, loop.index, m.role)
+raise_exception('no ' + m.role)
+undefined_name
+enable_thinking
+not enable_thinking
+f(m.role)
+f(m.content, loop.index)
+f(value=loop.index, width=4)
+g(m)
+range(loop.index) | list
+(loop.index0 % 2 == 0) == (m.role == 'user')
+loop.index0 // 2 + loop.index / 2
+{'role': m.role, 'n': loop.index}
+[m.role, loop.index, none, true]
+m.content is string
+m.content is iterable and m.content is not string and m.content is not mapping
+m.tool_calls is defined and m.tool_calls is not none
+m.content is none
+'role' in m
+'Z' in m.content
+m.role in ['user', 'tool']
+m.role == 'user' and loop.first or 'x' """.split("\n")
+
+CONDITIONS = ["m.role == 'user'", "m['role'] != 'assistant'", "loop.first", "loop.last", "not loop.first", "m.content is string", "m.tool_calls",
+              "m.tool_calls is defined", "loop.index0 > 2 and not ns.found", "tools", "enable_thinking is defined and not enable_thinking",
+              "m.role in ['user', 'system']", "'think' in m.content", "m.content is none", "ns.n > 3", "add_generation_prompt", "x", "y is defined",
+              "loop.nextitem is defined and loop.nextitem.role == 'tool'", "m.get('name')", "loop.index % 2", "undefined_name is not defined"]
+
+
+# Those that do not fail in a loop over messages whose content is text.
+SAFE_FILTERS = ["trim", "upper", "string", "default('x')", "tojson", "string | length", "string | replace('e', 'E')", "string | title",
+                "list | length", "tojson(indent=2)", "string | indent(3)", "string | center(30)", "pprint | length > 0", "string | wordcount", "safe"]
+
+
+def safe_values(environment):
+    """Values that can be printed for every message, and those that need no loop."""
+    text_only = {"messages": [{**m, "content": m["content"] if isinstance(m["content"], str) else "plain text"} for m in CONVERSATION["messages"]]}
+    head = "{% macro f(value, width=2) %}{{ value }}{{ width }}{% endmacro %}{% macro g(d) %}{{ d }}{% endmacro %}{% set ns = namespace(n=0, text='', found=false) %}"
+
+    def renders(template):
+        try:
+            environment.from_string(template).render(**{**VARIABLES, **CONVERSATION, **text_only, "x": "x", "y": 2})
+            return True
+        except Exception:  # noqa: BLE001
+            return False
+
+    in_loop = [v for v in MESSAGE_VALUES if renders(head + "{%% for m in messages %%}{{ %s }}{%% endfor %%}" % v)]
+    outside = [v for v in MESSAGE_VALUES if renders(head + "{{ %s }}" % v)]
+    return in_loop, outside, text_only
+
+
+def random_tag(r, content):
+    """A tag with white space control at random."""
+    return "{%" + r.choice(["", "", "-", "-", "+"]) + r.choice([" ", "  ", "\n "]) + content + " " + r.choice(["", "", "-", "-", "+"]) + "%}"
+
+
+def random_text(r):
+    return r.choice(["", "", "\n", "\n", "\n\n", "  ", "\n    ", "text", "<|im_start|>", " a\n", "\t", "\n  x\n", "é ", "{# c #}", "{#- c -#}", "\n  {# c #}\n", "'", "\\n"])
+
+
+class Writer:
+    """Random templates that mostly do not fail."""
+
+    def __init__(self, r, in_loop, outside):
+        self.r, self.values = r, {True: in_loop, False: outside}
+
+    def value(self, in_loop):
+        return self.r.choice(self.values[in_loop] if self.r.random() > 0.002 else MESSAGE_VALUES)
+
+    def condition(self, in_loop):
+        return self.r.choice([c for c in CONDITIONS if in_loop or not re.search(r"\bm\b|loop", c)])
+
+    def print(self, in_loop):
+        r, value = self.r, self.value(in_loop)
+        if r.random() < 0.2:
+            value = f"({value}) {r.choice(['~', '==', '!=', 'or', 'and'])} ({self.value(in_loop)})"
+        elif r.random() < 0.2:
+            value = f"({value}) | {r.choice(SAFE_FILTERS)}"
+        elif r.random() < 0.1:
+            value = f"{self.value(in_loop)} if {self.condition(in_loop)} else {value}"
+        return "{{" + r.choice(["", "", "-"]) + f" {value} " + r.choice(["", "", "-"]) + "}}"
+
+    def body(self, depth, in_loop):
+        return "".join(random_text(self.r) + self.statement(depth, in_loop) for _ in range(self.r.randint(1, 4))) + random_text(self.r)
+
+    def statement(self, depth, in_loop):
+        r = self.r
+        kind = r.randrange(16) if depth > 0 else r.randrange(6)
+        tag = lambda content: random_tag(r, content)  # noqa: E731
+        body = lambda loop=in_loop: self.body(depth - 1, loop)  # noqa: E731
+        if kind < 3:
+            return self.print(in_loop)
+        if kind == 3:
+            name = r.choice(["x", "y", "ns.text", "ns.found", "x, y"])
+            value = f"{self.value(in_loop)}, {self.value(in_loop)}" if name == "x, y" else f"({self.value(in_loop)}) | string"
+            return tag(f"set {name} = {value}")
+        if kind == 4:
+            return r.choice(["plain", tag("set ns.n = ns.n + 1"), tag("set ns.text = ns.text + bos_token"), self.print(in_loop)])
+        if kind == 5:
+            stop = tag(r.choice(["break", "continue"])) if in_loop and r.random() < 0.3 else random_text(r)
+            return tag(f"if {self.condition(in_loop)}") + stop + tag("endif")
+        if kind < 9:
+            middle = tag(f"elif {self.condition(in_loop)}") + body() if r.random() < 0.3 else ""
+            end = tag("else") + body() if r.random() < 0.5 else ""
+            return tag(f"if {self.condition(in_loop)}") + body() + middle + end + tag("endif")
+        if kind < 12:
+            loops = ["m in messages", "m in messages[1:]", "m in messages | reverse", "m in messages if m.role != 'tool'", "m in messages[::2] recursive",
+                     "m in messages | selectattr('role', 'in', ['user', 'tool'])"]
+            loop, inside = (r.choice(loops), True) if not in_loop or r.random() < 0.3 else (r.choice([
+                "x in m.content", "x, y in m.items()", "x in m.tool_calls", "x in tools", "y in range(3)", "x in undefined_name", "x in m.content if x != 'e'",
+                "x, y in tools[0].function.parameters.properties | dictsort"]), True)
+            otherwise = tag("else") + self.body(depth - 1, in_loop) if r.random() < 0.2 else ""
+            return tag(f"for {loop}") + self.body(depth - 1, inside) + otherwise + tag("endfor")
+        if kind == 12:
+            return tag(r.choice(["set x", "set y | trim", "set ns.text", "set x | upper | replace(' ', '_')"])) + self.body(depth - 1, False) + tag("endset")
+        if kind == 13:
+            return tag(r.choice(["filter upper", "filter trim | indent(2)", "filter replace('e', '3')"])) + self.body(depth - 1, False) + tag("endfilter")
+        if kind == 14:
+            return tag(r.choice(["call f('c')", "call(z) g(tools[0])"])) + self.body(depth - 1, False) + tag("endcall")
+        return tag(r.choice(["generation", "with x = bos_token, z = 2"])) + self.body(depth - 1, False) + tag("END")
+
+
+def random_template(r, in_loop, outside):
+    writer = Writer(r, in_loop, outside)
+    macros = [
+        "{% macro f(value, width=2) %}\n[{{ value }}|{{ width }}{{ caller() if caller else '' }}]\n{% endmacro %}",
+        "{%- macro f(value, width=none) -%} {{ value ~ width }}{%- if caller is defined %}{{ caller() }}{% endif -%} {%- endmacro %}",
+    ]
+    uses = ["{% macro g(d) %}{% for k, v in d.items() %}{{ k }}={{ v }}{{ caller(k) if caller else ';' }}{% endfor %}{% endmacro %}",
+            "{%- macro g(d) -%}\n{{ d | tojson }}{% if varargs %}{{ varargs }}{% endif %}{{ caller(1) if caller else '' }}\n{%- endmacro -%}\n"]
+    head = random_text(r) + r.choice(macros) + random_text(r) + r.choice(uses) + random_text(r) + random_tag(r, "set ns = namespace(n=0, text='', found=false)") + "{% set x, y = 'x', 2 %}"
+    source = head + writer.body(1, False) + random_tag(r, "for m in messages") + writer.body(3, True) + random_tag(r, "endfor") + writer.body(1, False)
+    # `with` and `generation` close by their own names.
+    open_tags, out, at = [], [], 0
+    for found in re.finditer(r"(\b)(generation|with x|END)\b", source):
+        out.append(source[at:found.start()])
+        word = found.group(2)
+        if word == "END":
+            word = "endgeneration" if open_tags.pop() == "generation" else "endwith"
+        else:
+            open_tags.append(word)
+        out.append(word)
+        at = found.end()
+    return "".join(out) + source[at:]
+
+
 def templates(n_random, seed):
     values = value_expressions()
     yield from statements()
@@ -891,22 +1118,36 @@ def templates(n_random, seed):
     r = random.Random(seed)
     for _ in range(n_random):
         yield "{{ %s }}" % random_expression(r, r.randint(2, 4))
+    for value in MESSAGE_VALUES:
+        for index in range(len(CONVERSATION["messages"])):
+            yield "{%% set m = messages[%d] %%}{%% macro f(v, width=1) %%}{{ v }}{{ width }}{%% endmacro %%}{{ %s }}" % (index, value)
 
 
-def reference(environments, template):
+class TooLong(Exception):
+    pass
+
+
+def stop(*_):
+    raise TooLong("the reference takes too long")
+
+
+def reference(environments, template, variables):
     """(kind, text): text, error, sandbox (an error that a laxer engine answers with the text)"""
     strict, lax = environments
+    signal.setitimer(signal.ITIMER_REAL, 3)
     try:
-        return "text", strict.from_string(template).render(**json.loads(json.dumps(VARIABLES)))
+        return "text", strict.from_string(template).render(**json.loads(json.dumps(variables)))
     except jinja2.exceptions.SecurityError:
         try:
-            return "sandbox", lax.from_string(template).render(**json.loads(json.dumps(VARIABLES)))
+            return "sandbox", lax.from_string(template).render(**json.loads(json.dumps(variables)))
         except Exception as e:  # noqa: BLE001
             return "error", f"{type(e).__name__}: {e}"
     except RecursionError:
         return "error", "recursion"
     except Exception as e:  # noqa: BLE001
         return "error", f"{type(e).__name__}: {e}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def environments():
@@ -934,15 +1175,24 @@ def main():
     parser.add_argument("--show", type=int, default=100000)
     parser.add_argument("--only", help="only templates that contain this")
     args = parser.parse_args()
+    signal.signal(signal.SIGALRM, stop)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.RLIM_INFINITY))  # powers and repetitions of any size
     env = environments()
-    cases = [t for t in dict.fromkeys(templates(args.random, args.seed)) if not args.only or args.only in t]
-    lines = "".join(json.dumps({"template": t, "variables": VARIABLES, "now": NOW}, ensure_ascii=False) + "\n" for t in cases)
-    got = subprocess.run([args.llmgen, "render", "--jsonl"], input=lines.encode("utf-8", "surrogatepass"), capture_output=True, check=True)
+    in_loop, outside, text_only = safe_values(env[0])
+    r = random.Random(args.seed)
+    written = [random_template(r, in_loop, outside) for _ in range(args.random)]
+    cases = [(t, VARIABLES | CONVERSATION) for t in dict.fromkeys(templates(args.random, args.seed))]
+    cases += [(t, VARIABLES | CONVERSATION | text_only) for t in written]
+    cases = [c for c in cases if not args.only or args.only in c[0]]
+    lines = "".join(json.dumps({"template": t, "variables": v, "now": NOW}, ensure_ascii=False) + "\n" for t, v in cases)
+    got = subprocess.run([args.llmgen, "render", "--jsonl"], input=lines.encode("utf-8", "surrogatepass"), capture_output=True, check=True, timeout=600)
     answers = [json.loads(x) for x in got.stdout.decode("utf-8").split("\n") if x]
     assert len(answers) == len(cases), (len(answers), len(cases))
     wrong = 0
-    for template, answer in zip(cases, answers):
-        kind, expected = reference(env, template)
+    kinds = {}
+    for (template, variables), answer in zip(cases, answers):
+        kind, expected = reference(env, template, variables)
+        kinds[kind] = kinds.get(kind, 0) + 1
         ok = ("error" in answer) if kind == "error" else answer.get("text") == expected or (kind == "sandbox" and "error" in answer)
         if not ok and " at 0x" in str(expected):
             ok = True  # addresses of the host
@@ -951,7 +1201,7 @@ def main():
         wrong += 1
         if wrong <= args.show:
             print(json.dumps([template, kind, expected, answer]))
-    print(f"{len(cases)} templates, {wrong} differ (seed {args.seed})", file=sys.stderr)
+    print(f"{len(cases)} templates ({kinds}), {wrong} differ (seed {args.seed})", file=sys.stderr)
     return 1 if wrong else 0
 
 

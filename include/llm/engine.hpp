@@ -172,7 +172,8 @@ class LLM_API Engine {
   /// Writes the state after a prompt that was run before, and gives how many of its tokens it covers (0: nothing was
   /// written). The file holds keys and values for this model, KV type, instruction set and version. Throws Error(io).
   std::int64_t save_state(const std::string& path, const std::vector<TokenId>& prompt);
-  /// Takes a saved state over; call it before any request. Whatever is wrong with the file ends in `problem`. Results
+  /// Takes a saved state over; call it before any request, also if there is no file yet: from then on recurrent models
+  /// keep the state at the end of prompts for save_state. Whatever is wrong with the file ends in `problem`. Results
   /// are the same bits with and without.
   StateFile load_state(const std::string& path);
 

@@ -10,16 +10,31 @@ namespace llm::api {
 
 using sampling::BeamSearch;
 
-BeamJob::BeamJob(const Model::Impl& model, Request request, std::int64_t n_context, std::function<void(Result)> done)
+namespace {
+
+// With a constraint an end token always ends the answer.
+std::span<const TokenId> ends_of(const Model::Impl& model, const Request& request) {
+  const std::span<const TokenId> ends = model.tokens->end_of_generation();
+  if (request.constraint && ends.empty()) {
+    throw Error(ErrorCode::usage,
+                "beams: found a constraint too, expected a vocabulary with a token that ends answers");
+  }
+  return request.ignore_eos && !request.constraint ? std::span<const TokenId>() : ends;
+}
+
+}  // namespace
+
+BeamJob::BeamJob(const Model::Impl& model, Request request, std::int64_t n_context,
+                 std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done)
     : model_(&model),
       request_(checked(model, std::move(request), n_context)),
       n_context_(n_context),
       max_tokens_(answer_limit(model, request_, n_context)),
       done_(std::move(done)),
       rules_(*request_.rules, *model.tokens, max_tokens_, !request_.ignore_eos),
-      search_(request_.beams, request_.ignore_eos ? std::span<const TokenId>() : model.tokens->end_of_generation(),
-              max_tokens_),
+      search_(request_.beams, ends_of(model, request_), max_tokens_),
       beam_of_{0} {
+  if (constraint) constraint_.push_back(std::move(*constraint));
   result_.timings.n_prompt = static_cast<std::int64_t>(request_.prompt.size());
   start_ = Clock::now();
 }
@@ -71,12 +86,18 @@ void BeamJob::offer(std::size_t place, std::span<const float> logits, std::span<
     logprobs.top(static_cast<std::size_t>(request_.n_logprobs), row_tops_[place]);
   }
   const std::int64_t n_generated = static_cast<std::int64_t>(ids.size()) - n_before_;
-  const std::optional<TokenId> forced = rules_.empty() ? std::nullopt : rules_.forced(n_generated);
+  const std::shared_ptr<const sampling::TokenMask> possible = constraint_.empty() ? nullptr : constraint_[place].mask();
+  const sampling::TokenMask* allowed = possible.get();
+  std::optional<TokenId> forced;
+  if (!rules_.empty()) {
+    forced = rules_.forced(n_generated);
+    if (forced && allowed != nullptr && !allowed->test(*forced)) forced.reset();
+    if (!forced) allowed = rules_.allowed(ids, n_generated, allowed);
+  }
   if (forced) {
     search_.offer_forced(place, *forced, logprobs.of(*forced));
   } else {
-    search_.offer(place, logits, logprobs.log_sum(),
-                  rules_.empty() ? nullptr : rules_.allowed(ids, n_generated, nullptr));
+    search_.offer(place, logits, logprobs.log_sum(), allowed);
   }
   ++n_offered_;
 }
@@ -87,6 +108,12 @@ void BeamJob::after_step(engine::EngineCore& core) {
   const bool goes_on = search_.advance();
   keep_tops();
   if (goes_on) {
+    try {
+      follow_constraint();
+    } catch (...) {
+      fail(std::current_exception());
+      return;
+    }
     go_on(core);
   } else {
     finish(FinishReason::length);
@@ -98,6 +125,17 @@ void BeamJob::keep_tops() {
   for (std::size_t i = tops_.size(); i < search_.nodes().size(); ++i) {
     tops_.push_back(row_tops_[static_cast<std::size_t>(search_.nodes()[i].beam)]);
   }
+}
+
+// Every live beginning stands where its parent stood, one token further.
+void BeamJob::follow_constraint() {
+  if (constraint_.empty()) return;
+  std::vector<sampling::ConstraintState> next;
+  for (const BeamSearch::Live& live : search_.live()) {
+    next.push_back(constraint_[static_cast<std::size_t>(live.parent)]);
+    next.back().advance(live.token);
+  }
+  constraint_ = std::move(next);
 }
 
 // The first that goes on from a beginning keeps its sequence, the others copy it into sequences whose beginning was

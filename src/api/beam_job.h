@@ -4,11 +4,13 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "api/job.h"
 #include "api/model_impl.h"
 #include "sampling/beam_search.h"
+#include "sampling/constraint_state.h"
 #include "sampling/token_rules.h"
 
 namespace llm::api {
@@ -18,7 +20,9 @@ namespace llm::api {
 class BeamJob : public Job {
  public:
   // Throws Error(usage | context) for what cannot be run.
-  BeamJob(const Model::Impl& model, Request request, std::int64_t n_context, std::function<void(Result)> done);
+  // constraint: the start of the request's, if it has one.
+  BeamJob(const Model::Impl& model, Request request, std::int64_t n_context,
+          std::optional<sampling::ConstraintState> constraint, std::function<void(Result)> done);
 
   void start(engine::EngineCore& core) override;
   void after_step(engine::EngineCore& core) override;
@@ -42,6 +46,7 @@ class BeamJob : public Job {
 
   void offer(std::size_t place, std::span<const float> logits, std::span<const TokenId> ids);
   void keep_tops();
+  void follow_constraint();
   void go_on(engine::EngineCore& core);
   void finish(FinishReason reason_of_cut);
   BeamAnswer answer_of(const sampling::BeamSearch::Answer& found, FinishReason reason_of_cut) const;
@@ -55,6 +60,7 @@ class BeamJob : public Job {
   std::function<void(Result)> done_;
   sampling::RuleSet rules_;
   sampling::BeamSearch search_;
+  std::vector<sampling::ConstraintState> constraint_;  // [live beginnings] if there is a constraint
   std::vector<std::unique_ptr<Beam>> beams_;
   std::vector<std::size_t> beam_of_;  // [live beginnings] which sequence holds it
   std::size_t n_offered_ = 0;

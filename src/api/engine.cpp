@@ -89,24 +89,24 @@ bool Engine::Impl::can_rewind() const {
                       [](const model::StateGroup& group) { return group.kind == model::StateKind::per_sequence; });
 }
 
-std::unique_ptr<api::GenerateJob> Engine::Impl::make_job(Request request, std::function<void(Result)> done) {
-  std::optional<sampling::ConstraintState> start;
-  if (request.constraint) {
-    if (!model_impl().tokenizer) {
-      throw Error(ErrorCode::usage, "constraint: this model has no vocabulary, expected one with text");
-    }
-    constexpr std::size_t n_kept = 4;
-    const std::lock_guard lock(mutex);
-    const auto known = std::find_if(constraints.begin(), constraints.end(),
-                                    [&](const auto& entry) { return entry.first == request.constraint->impl(); });
-    if (known != constraints.end()) {
-      start = known->second;
-    } else {
-      start.emplace(*request.constraint, model_impl().vocabulary());
-      constraints.emplace_front(request.constraint->impl(), *start);
-      if (constraints.size() > n_kept) constraints.pop_back();
-    }
+std::optional<sampling::ConstraintState> Engine::Impl::start_of(const std::optional<Constraint>& constraint) {
+  if (!constraint) return std::nullopt;
+  if (!model_impl().tokenizer) {
+    throw Error(ErrorCode::usage, "constraint: this model has no vocabulary, expected one with text");
   }
+  constexpr std::size_t n_kept = 4;
+  const std::lock_guard lock(mutex);
+  const auto known = std::find_if(constraints.begin(), constraints.end(),
+                                  [&](const auto& entry) { return entry.first == constraint->impl(); });
+  if (known != constraints.end()) return known->second;
+  sampling::ConstraintState start(*constraint, model_impl().vocabulary());
+  constraints.emplace_front(constraint->impl(), start);
+  if (constraints.size() > n_kept) constraints.pop_back();
+  return start;
+}
+
+std::unique_ptr<api::GenerateJob> Engine::Impl::make_job(Request request, std::function<void(Result)> done) {
+  std::optional<sampling::ConstraintState> start = start_of(request.constraint);
   std::vector<std::unique_ptr<api::Guesser>> guessing = guessers(request);
   return std::make_unique<api::GenerateJob>(model_impl(), std::move(request), run.engine.n_context, std::move(guessing),
                                             std::move(start), std::move(done));
@@ -181,8 +181,9 @@ Engine::~Engine() = default;
 Engine::Ticket Engine::submit(Request request, std::function<void(Result)> done) {
   if (request.prompt.empty()) throw Error(ErrorCode::usage, "prompt: found no token, expected at least one");
   if (request.beams.n > 1 && request.max_tokens != 0) {
+    std::optional<sampling::ConstraintState> start = impl_->start_of(request.constraint);
     return impl_->queue(std::make_unique<api::BeamJob>(impl_->model_impl(), std::move(request),
-                                                       impl_->run.engine.n_context, std::move(done)));
+                                                       impl_->run.engine.n_context, std::move(start), std::move(done)));
   }
   auto job = impl_->make_job(std::move(request), std::move(done));
   if (job->is_empty()) job->end_empty();
@@ -242,6 +243,7 @@ std::int64_t Engine::save_state(const std::string& path, const std::vector<Token
 
 StateFile Engine::load_state(const std::string& path) {
   StateFile result;
+  impl_->core.keep_prompt_ends();
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return result;
   try {

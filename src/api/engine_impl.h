@@ -42,6 +42,8 @@ struct Engine::Impl {
   void deliver_ended();
 
   const Model::Impl& model_impl() const { return *model.impl(); }
+  // The start of a request's constraint over the model's vocabulary.
+  std::optional<sampling::ConstraintState> start_of(const std::optional<Constraint>& constraint);
   // The sampling loop of a request. Throws Error(usage | context).
   std::unique_ptr<api::GenerateJob> make_job(Request request, std::function<void(Result)> done);
   // Whether a sequence may go back by a few positions.

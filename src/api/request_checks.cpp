@@ -31,7 +31,6 @@ void check_beams(const Request& request) {
   const auto refuse = [](const char* what) {
     throw Error(ErrorCode::usage, fmt::format("beams: found {} too, expected a search without it", what));
   };
-  if (request.constraint) refuse("a constraint");
   if (!request.stop.empty()) refuse("stop strings");
   if (!request.sampling.logit_bias.empty()) refuse("a logit bias");
 }

@@ -21,6 +21,20 @@ void check(const char* name, std::int64_t found, std::int64_t low, std::int64_t 
   throw Error(ErrorCode::usage, fmt::format("{}: found {}, expected {} to {}", name, found, low, high));
 }
 
+// A copy of one sequence's records of recurrent layers, with the block of keys that is being filled there; nothing for
+// models without such layers.
+std::uint64_t checkpoint_bytes(const RunOptions& run) {
+  std::uint64_t bytes = 0;
+  bool recurrent = false;
+  for (const model::StateGroup& group : run.core.groups) {
+    recurrent = recurrent || group.kind == model::StateKind::per_sequence;
+    if (group.kind != model::StateKind::per_source) {
+      bytes += engine::StatePool::block_bytes(group, run.core.block_tokens);
+    }
+  }
+  return recurrent ? bytes : 0;
+}
+
 std::uint64_t sequence_bytes(const RunOptions& run, std::int64_t n_context) {
   const bool has_source = run.core.n_source > 0;
   return engine::state_bytes(run.core.groups, run.core.block_tokens, 0, n_context, has_source ? n_context : 0,
@@ -119,10 +133,14 @@ RunOptions resolve(const model::Model& model, EngineOptions options, std::uint64
   if (options.kv_memory > 0) {
     run.memory.state = options.kv_memory;
   } else {
-    // More than one sequence share what is there: most of them never get as long as the context.
+    // More than one sequence share what is there: most of them never get as long as the context. Records of recurrent
+    // layers can only be gone back to where a copy stands: where others branch off, at the end of a prompt, of an
+    // answer.
     const std::uint64_t taken = run.memory.weights + run.memory.activations;
     const std::uint64_t left = available - std::min(available, taken);
-    const std::uint64_t all = one * static_cast<std::uint64_t>(run.engine.max_sequences);
+    const auto n = static_cast<std::uint64_t>(run.engine.max_sequences);
+    const std::uint64_t copies = run.engine.share_prefixes ? (n + 2) * checkpoint_bytes(run) : 0;
+    const std::uint64_t all = one * n + copies;
     run.memory.state = std::max(one, std::min(all, left / 4 * 3));
   }
   run.engine.kv_memory = run.memory.state;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -100,6 +101,10 @@ Value numbers(std::string_view op, const Value& a, const Value& b) {
 }
 
 Value repeated(Heap& heap, const Value& sequence, const Value& count) {
+  constexpr Integer most_times = std::numeric_limits<std::int64_t>::max();
+  if (count.is(Kind::integer) && (count.integer() > most_times || count.integer() < -most_times - 1)) {
+    fail("cannot fit 'int' into an index-sized integer");
+  }
   const auto times = static_cast<std::size_t>(std::max<std::int64_t>(to_index(count, "repetition"), 0));
   Budget& budget = heap.budget();
   if (sequence.is_string()) {
@@ -172,7 +177,7 @@ Value slice_value(Heap& heap, const Value& value, const Value& start, const Valu
   if (stride == 0) fail("slice step cannot be zero");
   const bool is_range = value.is(Kind::object) && value.object()->kind == ObjectKind::range;
   if (!value.is_string() && !value.is_sequence() && !is_range) {
-    return Value::undefined(fmt::format("'{} object' has no slices", type_name(value)));
+    fail(fmt::format("'{}' object is not subscriptable by a slice", type_name(value)));
   }
   const std::int64_t size = length_of(value);
   const auto bound = [&](const Value& given, std::int64_t fallback) {

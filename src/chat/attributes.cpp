@@ -162,6 +162,7 @@ Method Interpreter::method_of(const Value& self, std::string_view name) const {
 }
 
 Value Interpreter::attribute(const Value& value, std::string_view name) {
+  if (value.is_undefined() && name == "__class__") return no_attribute(value, name);
   if (value.is_undefined()) fail_undefined(value);
   if (const Method method = method_of(value, name)) {
     return function(std::string(name), [method, value](Interpreter& self, const Call& arguments) {

@@ -93,6 +93,13 @@ int compare(Budget& budget, const Value& a, const Value& b, std::string_view op)
   return compare_at(budget, a, b, op, 0);
 }
 
+void need_hashable(const Value& value) {
+  const bool is_set = value.is(Kind::object) && value.object()->kind == ObjectKind::view &&
+                      static_cast<const View*>(value.object())->part != 'v';
+  if (value.is(Kind::list) || value.is(Kind::dict) || is_set)
+    fail(fmt::format("unhashable type: '{}'", type_name(value)));
+}
+
 bool contains(Heap& heap, const Value& container, const Value& item) {
   Budget& budget = heap.budget();
   if (container.is_string()) {
@@ -104,7 +111,7 @@ bool contains(Heap& heap, const Value& container, const Value& item) {
     return find_bytes(container.bytes(), item.bytes(), 0) != std::string::npos;
   }
   if (container.is(Kind::dict)) {
-    if (item.is(Kind::list) || item.is(Kind::dict)) fail(fmt::format("unhashable type: '{}'", type_name(item)));
+    need_hashable(item);
     budget.step();
     return container.dict().find(item) != nullptr;
   }

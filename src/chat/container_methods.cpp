@@ -93,11 +93,18 @@ Value dict_clear(Interpreter&, const Value& self, const Call& call) {
   return Value::none();
 }
 
-// list and tuple
+Value dict_fromkeys(Interpreter& in, const Value&, const Call& call) {
+  call.check("fromkeys", {"iterable", "value"});
+  const Value result = in.heap().dict(), value = call.get(1, "value", Value::none());
+  for (const Value& key : iterate(in.heap(), call.need(0, "iterable"))) in.heap().set(result.dict(), key, value);
+  return result;
+}
+
+// list, tuple and range
 
 Value sequence_index(Interpreter& in, const Value& self, const Call& call) {
   call.check("index", {"value", "start"});
-  const Values& items = self.list().items;
+  const Values items = iterate(in.heap(), self);
   const auto first =
       static_cast<std::size_t>(std::max<std::int64_t>(to_index(call.get(1, "start", Value(Integer{0})), "index"), 0));
   for (std::size_t i = first; i < items.size(); ++i) {
@@ -109,7 +116,7 @@ Value sequence_index(Interpreter& in, const Value& self, const Call& call) {
 Value sequence_count(Interpreter& in, const Value& self, const Call& call) {
   call.check("count", {"value"});
   Integer n = 0;
-  for (const Value& item : self.list().items) n += equal(in.budget(), item, call.need(0, "value"));
+  for (const Value& item : iterate(in.heap(), self)) n += equal(in.budget(), item, call.need(0, "value"));
   return Value(n);
 }
 
@@ -205,12 +212,22 @@ Value bit_length(Interpreter&, const Value& self, const Call& call) {
   return Value(n);
 }
 
+Value conjugate(Interpreter&, const Value& self, const Call& call) {
+  call.check("conjugate", {});
+  return self.is(Kind::boolean) ? Value(self.integer()) : self;
+}
+
+Value integer_ratio(Interpreter& in, const Value& self, const Call& call) {
+  call.check("as_integer_ratio", {});
+  return in.heap().tuple({conjugate(in, self, call), Value(Integer{1})});
+}
+
 using Entry = std::pair<std::string_view, Method>;
 
 constexpr Entry dict_methods[] = {
-    {"get", dict_get},     {"items", dict_view<'i'>},       {"keys", dict_view<'k'>}, {"values", dict_view<'v'>},
-    {"copy", dict_copy},   {"update", dict_update},         {"pop", dict_pop},        {"popitem", dict_popitem},
-    {"clear", dict_clear}, {"setdefault", dict_setdefault},
+    {"get", dict_get},     {"items", dict_view<'i'>},       {"keys", dict_view<'k'>},    {"values", dict_view<'v'>},
+    {"copy", dict_copy},   {"update", dict_update},         {"pop", dict_pop},           {"popitem", dict_popitem},
+    {"clear", dict_clear}, {"setdefault", dict_setdefault}, {"fromkeys", dict_fromkeys},
 };
 constexpr Entry list_methods[] = {
     {"append", list_append}, {"extend", list_extend},   {"insert", list_insert},   {"pop", list_pop},
@@ -218,8 +235,11 @@ constexpr Entry list_methods[] = {
     {"copy", list_copy},     {"index", sequence_index}, {"count", sequence_count},
 };
 constexpr Entry tuple_methods[] = {{"index", sequence_index}, {"count", sequence_count}};
-constexpr Entry real_methods[] = {{"is_integer", is_integer}};
-constexpr Entry integer_methods[] = {{"is_integer", is_integer}, {"bit_length", bit_length}};
+constexpr Entry real_methods[] = {{"is_integer", is_integer}, {"conjugate", conjugate}};
+constexpr Entry integer_methods[] = {{"is_integer", is_integer},
+                                     {"bit_length", bit_length},
+                                     {"conjugate", conjugate},
+                                     {"as_integer_ratio", integer_ratio}};
 
 template <std::size_t n>
 Method look_up(const Entry (&methods)[n], std::string_view name) {
@@ -244,6 +264,8 @@ Method find_container_method(const Value& self, std::string_view name) {
     case Kind::integer:
     case Kind::boolean:
       return look_up(integer_methods, name);
+    case Kind::object:
+      return self.object()->kind == ObjectKind::range ? look_up(tuple_methods, name) : nullptr;
     default:
       return nullptr;
   }

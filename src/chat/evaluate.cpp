@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "chat/big_integer.h"
@@ -27,6 +29,18 @@ Value Interpreter::evaluate_dict(const Expression& node) {
   return dict;
 }
 
+namespace {
+
+bool all_constant(const ExpressionPtr& node) {
+  if (node == nullptr || node->kind == ExpressionKind::constant) return true;
+  const bool is_display = node->kind == ExpressionKind::list || node->kind == ExpressionKind::tuple ||
+                          node->kind == ExpressionKind::dict || node->kind == ExpressionKind::negate;
+  return is_display && std::all_of(node->operands.begin(), node->operands.end(), all_constant);
+}
+
+}  // namespace
+
+// What jinja2 evaluates while it compiles, slices of constants, gives an undefined value where it would fail later.
 Value Interpreter::evaluate_slice(const Expression& node) {
   const Value value = evaluate(*node.operands[0]);
   Value bounds[3] = {Value::none(), Value::none(), Value::none()};
@@ -34,7 +48,14 @@ Value Interpreter::evaluate_slice(const Expression& node) {
     if (node.operands[i + 1]) bounds[i] = evaluate(*node.operands[i + 1]);
   }
   place_ = node.place;
-  return slice_value(heap_, value, bounds[0], bounds[1], bounds[2]);
+  if (!std::all_of(node.operands.begin(), node.operands.end(), all_constant)) {
+    return slice_value(heap_, value, bounds[0], bounds[1], bounds[2]);
+  }
+  try {
+    return slice_value(heap_, value, bounds[0], bounds[1], bounds[2]);
+  } catch (const Failure& failure) {
+    return Value::undefined(failure.message);
+  }
 }
 
 Call Interpreter::evaluate_arguments(const Arguments* arguments) {

@@ -161,25 +161,27 @@ void Interpreter::run_loop(const Statement& statement, const Value& iterable, in
     }
     loop.items = std::move(kept);
   }
-  if (loop.items.empty()) {
-    if (statement.bodies.size() > 1) run_scope(statement.bodies[1]);
-    return;
-  }
-  run_loop_rounds(statement, loop, loop_value);
+  const bool any_ended = run_loop_rounds(statement, loop, loop_value);
   loop.items.clear();
   loop.items.shrink_to_fit();
+  if (!any_ended && statement.bodies.size() > 1) run_scope(statement.bodies[1]);
 }
 
-Interpreter::Flow Interpreter::run_loop_rounds(const Statement& statement, LoopObject& loop, const Value& loop_value) {
+// Whether any round came to its end: without one, of no elements or cut short by break or continue, jinja2 runs the
+// loop's else.
+bool Interpreter::run_loop_rounds(const Statement& statement, LoopObject& loop, const Value& loop_value) {
   const Statements& body = statement.bodies[0];
+  bool any_ended = false;
   for (loop.index = 0; loop.index < loop.items.size(); ++loop.index) {
     budget_.step();
     const Restore<std::shared_ptr<Scope>> restore(scope_, std::make_shared<Scope>(scope_));
     if (loop_name_ >= 0) set(loop_name_, loop_value);
     assign(statement.target, loop.items[loop.index]);
-    if (run_all(body) == Flow::stop_loop) break;
+    const Flow flow = run_all(body);
+    any_ended = any_ended || flow == Flow::next;
+    if (flow == Flow::stop_loop) break;
   }
-  return Flow::next;
+  return any_ended;
 }
 
 TextPtr Interpreter::capture(const Statements& body) {

@@ -94,7 +94,7 @@ class Interpreter {
   Flow run_one(const Statement& statement);
   Flow run_branch(const Statement& statement);
   void run_loop(const Statement& statement, const Value& iterable, int depth);
-  Flow run_loop_rounds(const Statement& statement, LoopObject& loop, const Value& loop_value);
+  bool run_loop_rounds(const Statement& statement, LoopObject& loop, const Value& loop_value);
   Flow run_scope(const Statements& body);
   void run_assignment(const Statement& statement);
   Flow run_with(const Statement& statement);

@@ -22,6 +22,30 @@ std::string_view strip_spaces(std::string_view text) {
   return text;
 }
 
+// The value of a decimal digit of any script: runs of ten begin at a code point that ends in 0 or 6, but for the
+// mathematical ones.
+unsigned decimal_value(char32_t c) {
+  if (c >= 0x1D7CE && c <= 0x1D7FF) return (c - 0x1D7CE) % 10;
+  const unsigned last = c & 15;
+  return last < 6 || (last < 10 && is_decimal(c & ~char32_t{15})) ? last : last - 6;
+}
+
+// Digits and white space of all scripts as those of ASCII.
+std::string plain_digits(std::string_view text) {
+  std::string plain;
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t c = next_code_point(text, at);
+    if (c >= 0x80 && is_decimal(c)) {
+      plain += static_cast<char>('0' + decimal_value(c));
+    } else if (c >= 0x80 && is_space(c)) {
+      plain += ' ';
+    } else {
+      append_utf8(plain, c);
+    }
+  }
+  return plain;
+}
+
 // Removes the underscores that Python allows between digits.
 bool without_underscores(std::string_view text, std::string& out) {
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -104,7 +128,8 @@ bool parse_integer(std::string_view text, unsigned base, Integer& value) {
 }
 
 bool parse_integer(std::string_view text, unsigned base, Value& value) {
-  text = strip_spaces(text);
+  const std::string plain = plain_digits(text);
+  text = strip_spaces(plain);
   bool negative = false;
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
     negative = text.front() == '-';
@@ -146,7 +171,8 @@ bool parse_integer(std::string_view text, unsigned base, Value& value) {
 }
 
 bool parse_real(std::string_view text, double& value) {
-  text = strip_spaces(text);
+  const std::string plain = plain_digits(text);
+  text = strip_spaces(plain);
   std::string number;
   if (text.empty() || !without_underscores(text, number)) return false;
   std::string_view rest = number;

@@ -474,8 +474,7 @@ ExpressionPtr Parser::test(ExpressionPtr node) {
   const TokenKind kind = current().kind;
   const bool value_follows = kind == TokenKind::string || kind == TokenKind::integer || kind == TokenKind::real ||
                              at_op("[") || at_op("{") ||
-                             (kind == TokenKind::name && !at_name("else") && !at_name("or") && !at_name("and") &&
-                              !at_name("if") && !at_name("recursive"));
+                             (kind == TokenKind::name && !at_name("else") && !at_name("or") && !at_name("and"));
   if (at_op("(")) {
     int depth = 0;
     test_node->arguments = arguments(depth);

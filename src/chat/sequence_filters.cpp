@@ -231,6 +231,9 @@ Value last(Interpreter& in, const Value& input, const Call& call) {
 Value random(Interpreter& in, const Value& input, const Call& call) {
   call.check("random", {});
   need_reversible(input);
+  if (input.is(Kind::dict) || (input.is(Kind::object) && input.object()->kind == ObjectKind::view)) {
+    fail(fmt::format("'{}' object has no elements to choose from", type_name(input)));
+  }
   const Values items = iterate(in.heap(), input);
   return items.empty() ? Value::undefined("no random item, sequence was empty") : items[items.size() / 2];
 }

@@ -516,7 +516,7 @@ Value format_map(Interpreter& in, const Value& self, const Call& call) {
 }
 
 Value no_bytes(Interpreter&, const Value&, const Call&) {
-  fail("this method of str is not supported");
+  fail("str.encode is not supported: there are no bytes");
 }
 
 }  // namespace
@@ -550,7 +550,7 @@ Method find_string_method(std::string_view name) {
       {"ljust", justify<'l'>},
       {"lower", case_method<'l'>},
       {"lstrip", strip_method<true, false>},
-      {"maketrans", no_bytes},
+      {"maketrans", make_translation},
       {"partition", partition<false>},
       {"removeprefix", remove_affix<false>},
       {"removesuffix", remove_affix<true>},
@@ -567,7 +567,7 @@ Method find_string_method(std::string_view name) {
       {"strip", strip_method<true, true>},
       {"swapcase", case_method<'s'>},
       {"title", case_method<'t'>},
-      {"translate", no_bytes},
+      {"translate", translate},
       {"upper", case_method<'u'>},
       {"zfill", zfill},
   };

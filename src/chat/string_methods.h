@@ -8,6 +8,7 @@
 namespace llm::chat {
 
 class Interpreter;
+struct Call;
 
 // Parts of Python's str that filters share with methods. `chars` null: white space.
 TextPtr strip(Budget& budget, const TextPtr& text, const Value* chars, bool left, bool right);
@@ -17,6 +18,9 @@ TextPtr centered(Budget& budget, const Text& text, std::int64_t width, std::stri
 // Byte ranges of the lines, without or with their ends.
 std::vector<std::pair<std::size_t, std::size_t>> line_ranges(const Text& text, bool keep_ends);
 Values split_on_space(Heap& heap, const TextPtr& text, std::int64_t most);
+// str.maketrans and str.translate.
+Value make_translation(Interpreter& in, const Value& self, const Call& call);
+Value translate(Interpreter& in, const Value& self, const Call& call);
 // Argument that must be a string.
 const Value& string_argument(const Value& value, std::string_view what);
 

@@ -96,9 +96,11 @@ bool in_case(Interpreter& in, const Value& value, const Call&) {
 }
 
 bool names_filter(Interpreter&, const Value& value, const Call&) {
+  need_hashable(value);
   return value.is_string() && is_filter(value.bytes());
 }
 bool names_test(Interpreter&, const Value& value, const Call&) {
+  need_hashable(value);
   return value.is_string() && is_test(value.bytes());
 }
 

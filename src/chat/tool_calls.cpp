@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "chat/python_literals.h"
 #include "chat/text_search.h"
 
 namespace llm::chat {
@@ -71,40 +72,12 @@ std::string dumped(const ordered_json& value) {
   return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-// A container as Python prints it, as JSON: other quotes and names of constants.
-ordered_json parse_python(std::string_view text) {
-  std::string json;
-  for (std::size_t at = 0; at < text.size();) {
-    const char quote = text[at];
-    if (quote == '\'' || quote == '"') {
-      std::string inner;
-      for (++at; at < text.size() && text[at] != quote; ++at) {
-        if (text[at] == '"') inner += '\\';
-        if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == '\'') ++at;
-        inner += text[at];
-      }
-      ++at;
-      json += '"' + inner + '"';
-    } else if (starts(text.substr(at), "True")) {
-      json += "true";
-      at += 4;
-    } else if (starts(text.substr(at), "False")) {
-      json += "false";
-      at += 5;
-    } else if (starts(text.substr(at), "None")) {
-      json += "null";
-      at += 4;
-    } else {
-      json += text[at++];
-    }
-  }
-  return parse_json(json);
-}
-
 // The value of a parameter written as plain text: JSON if it is any but a string, else the text.
 ordered_json plain_value(std::string_view text) {
   ordered_json value = parse_json(text);
-  if (value.is_discarded() && !text.empty() && (text[0] == '{' || text[0] == '[')) value = parse_python(text);
+  if (value.is_discarded() && !text.empty() && (text[0] == '{' || text[0] == '[')) {
+    value = parse_python(text).value_or(std::move(value));
+  }
   if (value.is_discarded() || value.is_string()) return std::string(text);
   return value;
 }
@@ -268,6 +241,12 @@ bool add_named_json(std::string_view body, Calls& calls) {
 bool add_calls(std::string_view body, Calls& calls) {
   body = trimmed(body);
   if (body.empty()) return false;
+  if (body.back() == ')' || body.back() == ']') {
+    if (const auto python = parse_python_calls(body)) {
+      for (const auto& [name, arguments] : *python) add_call(calls, name, arguments);
+      return true;
+    }
+  }
   if (body[0] == '{' || body[0] == '[') {
     if (add_json_calls(parse_json(body), calls)) return true;
     // Several objects, one after the other.
@@ -347,13 +326,14 @@ void take_marked(std::string& content, std::string_view begin_mark, std::string_
   }
 }
 
-// A whole answer that is one JSON call, perhaps behind a mark.
-void take_bare_json(std::string& content, Calls& calls) {
+// A whole answer that is one JSON call or a list of calls as in Python, perhaps behind a mark.
+void take_bare_call(std::string& content, Calls& calls) {
   std::string_view body = trimmed(content);
   constexpr std::string_view mark = "<|python_tag|>";
   const std::size_t at = body.find(mark);
   if (at != npos) body = trimmed(body.substr(at + mark.size()));
-  if (!starts(body, "{") && !starts(body, "[{")) return;
+  const bool is_python = at != npos || starts(body, "[");
+  if (!starts(body, "{") && !(is_python && parse_python_calls(body)) && !starts(body, "[{")) return;
   Calls found;
   if (!add_calls(body, found)) return;
   calls.insert(calls.end(), found.begin(), found.end());
@@ -385,14 +365,17 @@ void take_tool_calls(std::string_view source, std::string& content, Calls& calls
       {"<|tool_call|>", "<|end_of_text|>"},
       {"[TOOL_CALLS]", "[TOOL_CALLS]"},
       {" functools", "<|eot_id|>"},
+      {"<|message_sep|>\n\nfunction call<|role_sep|>", "<|message_sep|>"},
       {"function call<|role_sep|>", "<|message_sep|>"},
       {"Action:\n```json", "```"},
       {"Action: ```json", "```"},
   };
   const std::size_t before = calls.size();
   for (const auto& [open, close] : tags) {
-    const bool known = open == "function call<|role_sep|>" ? has(source, "function call") && has(source, "<|role_sep|>")
-                                                           : has(source, trimmed(open.substr(0, open.find('`'))));
+    const bool known = open.ends_with("function call<|role_sep|>")
+                           ? has(source, "function call") && has(source, "<|role_sep|>")
+                       : open == "<|tool_call_start|>" ? has(source, open) || has(source, "<|tool_list_start|>")
+                                                       : has(source, trimmed(open.substr(0, open.find('`'))));
     if (!known || !has(content, open)) continue;
     if (open == "[TOOL_CALLS]") {  // each call, or the list of them, ends where the next begins
       const std::size_t first = content.find(open);
@@ -422,7 +405,7 @@ void take_tool_calls(std::string_view source, std::string& content, Calls& calls
   if (function != npos && has(source, "<function=")) {
     if (add_function_tags(std::string_view(content).substr(function), calls)) content.resize(function);
   }
-  if (calls.size() == before && has(source, "tool")) take_bare_json(content, calls);
+  if (calls.size() == before && has(source, "tool")) take_bare_call(content, calls);
   if (calls.size() != before) content = trimmed(content);
 }
 

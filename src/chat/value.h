@@ -195,6 +195,8 @@ bool truth(const Value& value);
 bool equal(Budget& budget, const Value& a, const Value& b);
 // <0, 0, >0; fails for types without an order between them. `op` for the message.
 int compare(Budget& budget, const Value& a, const Value& b, std::string_view op = "<");
+// Fails for values that Python cannot hash.
+void need_hashable(const Value& value);
 bool contains(Heap& heap, const Value& container, const Value& item);
 // Python's name of the type.
 std::string type_name(const Value& value);

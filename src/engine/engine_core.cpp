@@ -128,7 +128,7 @@ class EngineCore::Memory : public StepMemory {
       // Where others branch off, and before the end of the prompt: there a record will serve the next ones.
       const std::int64_t block = core_.pool_.block_tokens();
       core_.mark_checkpoint(sequence, core_.tree_.find(ids).n_same_ids);
-      core_.mark_checkpoint(sequence, limit / block * block);
+      core_.mark_checkpoint(sequence, core_.keeps_prompt_ends_ ? limit : limit / block * block);
     }
     return core_.tree_.resume(ids, sequence.state);
   }

@@ -130,6 +130,9 @@ class EngineCore {
   // Writes the remembered state of the longest beginning of ids (saved_state.h) and gives its length; 0: nothing is
   // remembered and nothing was written. Throws Error(io).
   std::int64_t save(const std::string& path, std::string_view identity, std::span<const TokenId> ids);
+  // From now on recurrent models remember prompts to their last shareable id, not only whole blocks of them. A short
+  // prompt is saved too then; it costs a step of its own.
+  void keep_prompt_ends() { keeps_prompt_ends_ = true; }
   // Remembers a saved state for sequences that begin with its ids, which it gives. Throws Error(io) that says why not.
   std::vector<TokenId> load(const std::string& path, std::string_view identity);
 
@@ -162,7 +165,7 @@ class EngineCore {
 
   StepRunner* runner_;
   CoreOptions options_;
-  bool recurrent_ = false, sharing_ = false;
+  bool recurrent_ = false, sharing_ = false, keeps_prompt_ends_ = false;
   StatePool pool_;
   PrefixTree tree_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // in order of arrival

@@ -33,7 +33,8 @@ struct Role {
   bool is_a = false;
 };
 
-// Hugging Face: "base_model.model.MODULE.lora_A.weight", with the adapter's name before ".weight" in some files.
+// Hugging Face: "base_model.model.MODULE.lora_A.weight", with the adapter's name before ".weight" in some files, and
+// "base_model.model.MODULE.lora_embedding_A" for embeddings.
 Role role_in_folder(const std::string& path, std::string_view name) {
   constexpr std::string_view prefix = "base_model.model.";
   std::string_view rest = name;
@@ -41,13 +42,13 @@ Role role_in_folder(const std::string& path, std::string_view name) {
   if (name.find("lora_magnitude_vector") != std::string_view::npos) {
     refuse(path, fmt::format("tensor {}: DoRA is not supported, expected plain LoRA", quote(name)));
   }
-  if (name.find("lora_embedding_") != std::string_view::npos) {
-    refuse(path, fmt::format("tensor {}: adapters of embeddings are not supported", quote(name)));
-  }
   for (const bool is_a : {true, false}) {
     const std::string_view mark = is_a ? ".lora_A." : ".lora_B.";
     const std::size_t at = rest.rfind(mark);
     if (at != std::string_view::npos && rest.ends_with("weight")) return {std::string(rest.substr(0, at)), is_a};
+    const std::string_view embedding_mark = is_a ? ".lora_embedding_A" : ".lora_embedding_B";
+    const std::size_t embedding_at = rest.rfind(embedding_mark);
+    if (embedding_at != std::string_view::npos) return {std::string(rest.substr(0, embedding_at)), is_a};
   }
   refuse(path, fmt::format("tensor {}: expected only lora_A and lora_B weights (biases and modules that were trained "
                            "whole are not supported)",
@@ -163,14 +164,12 @@ class PeftConfig {
 // A and B of every matrix, in the order of their names.
 class Pairs {
  public:
-  explicit Pairs(const std::string& path) : path_(path) {}
+  Pairs(const std::string& path, SourceKind kind) : path_(path), gguf_(kind == SourceKind::gguf) {}
 
   void add(Role role, const TensorView& tensor) {
-    if (tensor.n_dims > 2 || tensor.extent[2] != 1 || tensor.extent[3] != 1) {
-      refuse(path_,
-             fmt::format("tensor {}: found {} dimensions, expected a matrix (adapters of stacked experts are not "
-                         "supported)",
-                         quote(tensor.name), tensor.n_dims));
+    if (tensor.n_dims > (gguf_ ? 3 : 2) || tensor.extent[3] != 1) {
+      refuse(path_, fmt::format("tensor {}: found {} dimensions, expected {}", quote(tensor.name), tensor.n_dims,
+                                gguf_ ? "a matrix or one for each expert" : "a matrix"));
     }
     switch (tensor.type) {
       case TensorType::I8:
@@ -194,12 +193,16 @@ class Pairs {
       if (pair.a == nullptr || pair.b == nullptr) {
         refuse(path_, fmt::format("{}: lora_{} is missing", quote(matrix), pair.a == nullptr ? "A" : "B"));
       }
-      if (pair.a->extent[1] != pair.b->extent[0] || pair.a->extent[1] < 1) {
-        refuse(path_,
-               fmt::format("{}: A has the shape [{}, {}] and B [{}, {}], expected [rank, n_in] and [n_out, rank]",
-                           quote(matrix), pair.a->extent[1], pair.a->extent[0], pair.b->extent[1], pair.b->extent[0]));
+      const AdapterPart part{matrix, *pair.a, *pair.b, 1, gguf_ && matrix == "token_embd"};
+      if (part.rank() != part.b.extent[0] || part.rank() < 1 || part.n_experts() != part.b.extent[2]) {
+        const auto shape = [](const TensorView& t) {
+          return t.extent[2] == 1 ? fmt::format("[{}, {}]", t.extent[1], t.extent[0])
+                                  : fmt::format("[{}, {}, {}]", t.extent[2], t.extent[1], t.extent[0]);
+        };
+        refuse(path_, fmt::format("{}: A has the shape {} and B {}, expected {} and [n_out, rank]", quote(matrix),
+                                  shape(part.a), shape(part.b), part.by_input ? "[n_in, rank]" : "[rank, n_in]"));
       }
-      parts.push_back({matrix, *pair.a, *pair.b, 1});
+      parts.push_back(part);
     }
     if (parts.empty()) refuse(path_, "holds no tensor, expected an adapter");
     return parts;
@@ -211,6 +214,7 @@ class Pairs {
     const TensorView* b = nullptr;
   };
   std::string path_;
+  bool gguf_;
   std::map<std::string, Pair> pairs_;
 };
 
@@ -247,7 +251,7 @@ void AdapterFile::read_gguf() {
   }
   architecture_ = metadata.require_string("general.architecture");
   const double alpha = metadata.find_float("adapter.lora.alpha").value_or(0);
-  Pairs pairs(path_);
+  Pairs pairs(path_, kind_);
   for (const TensorView& tensor : part.tensors) pairs.add(role_in_gguf(path_, tensor.name), tensor);
   parts_ = pairs.parts();
   for (AdapterPart& p : parts_) {
@@ -274,7 +278,7 @@ void AdapterFile::read_folder() {
   }
   file_ = MappedFile(weights_path);
   SafetensorsPart part = parse_safetensors(file_.bytes(), weights_path);
-  Pairs pairs(path_);
+  Pairs pairs(path_, kind_);
   for (TensorView& tensor : part.tensors) {
     // PEFT adds the model's own matrix where the output or an embedding is adapted.
     if (tensor.name.ends_with(".base_layer.weight")) continue;

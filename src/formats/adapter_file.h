@@ -13,16 +13,19 @@
 
 namespace llm::formats {
 
-// What an adapter adds to one matrix W: scale * B A.
+// What an adapter adds to one matrix W: scale * B A. GGUF files have one part for the matrices of all experts: then a
+// and b have an expert's matrices one after the other.
 struct AdapterPart {
   std::string matrix;  // GGUF: the tensor's name without ".weight"; folder: the module's path from the wrapped model on
-  TensorView a;        // [rank, n_in]
-  TensorView b;        // [n_out, rank]
+  TensorView a;        // [n_experts, rank, n_in]
+  TensorView b;        // [n_experts, n_out, rank]
   float scale = 1;
+  bool by_input = false;  // a lies as [n_in, rank]: embeddings in GGUF files
 
-  std::int64_t rank() const { return a.extent[1]; }
-  std::int64_t n_in() const { return a.extent[0]; }
+  std::int64_t rank() const { return a.extent[by_input ? 0 : 1]; }
+  std::int64_t n_in() const { return a.extent[by_input ? 1 : 0]; }
   std::int64_t n_out() const { return b.extent[1]; }
+  std::int64_t n_experts() const { return a.extent[2]; }
 };
 
 // A LoRA adapter on disk: a GGUF file as llama.cpp's convert_lora_to_gguf.py writes it, or a Hugging Face PEFT folder

@@ -14,9 +14,14 @@ namespace {
   throw Error(ErrorCode::model, fmt::format("{}: {}", adapter.file->path(), what));
 }
 
-std::vector<float> decode(const Adapter& adapter, const formats::TensorView& tensor) {
-  std::vector<float> values(static_cast<std::size_t>(tensor.n_elements()));
-  kernels::kernels().decode_row(tensor.type, tensor.data, values.data(), tensor.n_elements());
+// The numbers of one expert's matrix, or of the only one.
+std::vector<float> decode(const Adapter& adapter, const formats::TensorView& tensor, std::int64_t number) {
+  const std::int64_t n = tensor.extent[0] * tensor.extent[1];
+  const std::uint64_t bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(tensor.extent[0])) *
+                              static_cast<std::uint64_t>(tensor.extent[1]);
+  std::vector<float> values(static_cast<std::size_t>(n));
+  kernels::kernels().decode_row(tensor.type, tensor.data + static_cast<std::uint64_t>(number) * bytes, values.data(),
+                                n);
   if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); })) {
     refuse(adapter, fmt::format("{}: holds a number that is not finite", tensor.name));
   }
@@ -54,6 +59,14 @@ bool Adapters::has(const AdaptedMatrix& matrix) const {
 }
 
 void Adapters::check(const Adapter& adapter, const formats::AdapterPart& part, const AdaptedMatrix& matrix) const {
+  if (part.n_experts() != 1 && part.n_experts() != matrix.n_experts) {
+    refuse(adapter, fmt::format("{}: changes the matrices of {} experts, expected {} as the model's", part.matrix,
+                                part.n_experts(), matrix.n_experts));
+  }
+  if (part.n_experts() == 1 && matrix.n_experts > 1 && adapter.file->kind() == formats::SourceKind::gguf) {
+    refuse(adapter,
+           fmt::format("{}: changes one matrix, expected one for each of {} experts", part.matrix, matrix.n_experts));
+  }
   if (part.n_out() != matrix.n_out || part.n_in() != matrix.n_in) {
     refuse(adapter, fmt::format("{}: changes a matrix of shape [{}, {}], expected [{}, {}] as the model's", part.matrix,
                                 part.n_out(), part.n_in(), matrix.n_out, matrix.n_in));
@@ -76,20 +89,19 @@ std::int64_t Adapters::rank_of(const AdaptedMatrix& matrix) {
     used_.insert(part);
     rank += part->rank();
   }
-  rank = (rank + ops::low_rank_unit - 1) / ops::low_rank_unit * ops::low_rank_unit;
-  ranks_[matrix.where] += rank;
   return rank;
 }
 
-void Adapters::fill(const AdaptedMatrix& matrix, std::int64_t rank, float* a, float* b) const {
-  const std::int64_t n_rows = matrix.order.empty() ? matrix.n_out : static_cast<std::int64_t>(matrix.order.size());
+void Adapters::fill(const AdaptedMatrix& matrix, std::int64_t number, std::int64_t rank, float* a, float* b) const {
+  const std::int64_t n_rows = matrix.n_rows();
   std::fill_n(a, rank * matrix.n_in, 0.0f);
   std::fill_n(b, rank * n_rows, 0.0f);
   std::int64_t first = 0;  // rank of the adapters before
   for (const Adapter& adapter : adapters_) {
     const formats::AdapterPart* part = find(adapter, matrix);
     if (part == nullptr) continue;
-    const std::vector<float> part_a = decode(adapter, part->a), part_b = decode(adapter, part->b);
+    const std::int64_t at_expert = part->n_experts() > 1 ? number : 0;
+    const std::vector<float> part_a = decode(adapter, part->a, at_expert), part_b = decode(adapter, part->b, at_expert);
     std::copy(part_a.begin(), part_a.end(), a + first * matrix.n_in);
     const bool gguf = adapter.file->kind() == formats::SourceKind::gguf;
     const bool other_order = gguf != gguf_ && matrix.heads.gguf_interleaves;
@@ -106,6 +118,28 @@ void Adapters::fill(const AdaptedMatrix& matrix, std::int64_t rank, float* a, fl
       }
     }
     first += part->rank();
+  }
+}
+
+void Adapters::fill_table(const AdaptedMatrix& table, std::int64_t rank, float* a, float* b) const {
+  std::fill_n(a, rank * table.n_in, 0.0f);
+  std::fill_n(b, rank * table.n_out, 0.0f);
+  std::int64_t first = 0;
+  for (const Adapter& adapter : adapters_) {
+    const formats::AdapterPart* part = find(adapter, table);
+    if (part == nullptr) continue;
+    const std::vector<float> part_a = decode(adapter, part->a, 0), part_b = decode(adapter, part->b, 0);
+    const std::int64_t n = part->rank();
+    const float scale = adapter.scale * part->scale;
+    for (std::int64_t r = 0; r < n; ++r) {
+      for (std::int64_t i = 0; i < table.n_in; ++i) {
+        a[i * rank + first + r] = part_a[static_cast<std::size_t>(part->by_input ? i * n + r : r * table.n_in + i)];
+      }
+      for (std::int64_t i = 0; i < table.n_out; ++i) {
+        b[i * rank + first + r] = scale * part_b[static_cast<std::size_t>(i * n + r)];
+      }
+    }
+    first += n;
   }
 }
 

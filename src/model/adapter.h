@@ -1,6 +1,7 @@
 #ifndef MODEL_ADAPTER_H
 #define MODEL_ADAPTER_H
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -35,9 +36,18 @@ struct AdaptedMatrix {
   std::vector<std::string> folder_names;  // paths of the module, with every prefix that folders of the family use
   std::string where;                      // the layer, for the sum of ranks
   std::int64_t n_out = 0, n_in = 0;       // as stored
+  std::int64_t n_experts = 1;             // of which it is one, under a common name in GGUF files
   bool same_rows = true;                  // GGUF files and folders agree on the rows, but for `heads`
   HeadRows heads = {};
   std::span<const std::int64_t> order = {};  // rows of the model's matrix in those of the file's; empty: the same
+
+  std::int64_t n_rows() const { return order.empty() ? n_out : static_cast<std::int64_t>(order.size()); }
+};
+
+// The matrices of all experts, each n_out x n_in; GGUF files name them together, folders one by one.
+struct AdaptedExperts {
+  std::vector<AdaptedMatrix> each;
+  std::int64_t n_used = 0;  // experts a row
 };
 
 // Gives matrices their low-rank parts: those of all adapters side by side, scales multiplied in.
@@ -51,15 +61,40 @@ class Adapters {
   // Null if no adapter changes the matrix. Throws Error(model) that names adapter and matrix if one does not fit.
   template <typename Allocate>
   const ops::LowRank* bind(const AdaptedMatrix& matrix, const Allocate& allocate) {
-    const std::int64_t rank = rank_of(matrix);
+    const std::int64_t rank = padded(rank_of(matrix));
     if (rank == 0) return nullptr;
-    const std::int64_t n_rows = matrix.order.empty() ? matrix.n_out : static_cast<std::int64_t>(matrix.order.size());
+    ranks_[matrix.where] += rank;
+    const std::int64_t n_rows = matrix.n_rows();
     float* a = allocate(static_cast<std::size_t>(rank * matrix.n_in));
     float* b = allocate(static_cast<std::size_t>(rank * n_rows));
-    if (a != nullptr) fill(matrix, rank, a, b);
-    return &low_ranks_.emplace_back(
-        ops::LowRank{{reinterpret_cast<const std::byte*>(a), TensorType::F32, rank, matrix.n_in},
-                     {reinterpret_cast<const std::byte*>(b), TensorType::F32, n_rows, rank}});
+    if (a != nullptr) fill(matrix, 0, rank, a, b);
+    return keep({matrix_of(a, rank, matrix.n_in), matrix_of(b, n_rows, rank)});
+  }
+  // The same for all experts: their A and B lie one after the other.
+  template <typename Allocate>
+  const ops::LowRank* bind(const AdaptedExperts& experts, const Allocate& allocate) {
+    std::int64_t rank = 0;
+    for (const AdaptedMatrix& matrix : experts.each) rank = std::max(rank, padded(rank_of(matrix)));
+    if (rank == 0) return nullptr;
+    const auto n = static_cast<std::int64_t>(experts.each.size());
+    const AdaptedMatrix& first = experts.each.front();
+    ranks_[first.where] += rank * experts.n_used;
+    float* a = allocate(static_cast<std::size_t>(n * rank * first.n_in));
+    float* b = allocate(static_cast<std::size_t>(n * rank * first.n_out));
+    for (std::int64_t e = 0; a != nullptr && e < n; ++e) {
+      fill(experts.each[static_cast<std::size_t>(e)], e, rank, a + e * rank * first.n_in, b + e * rank * first.n_out);
+    }
+    return keep({matrix_of(a, rank, first.n_in), matrix_of(b, first.n_out, rank)});
+  }
+  // The same for a table of n_in rows of n_out numbers: A lies as [n_in, rank].
+  template <typename Allocate>
+  const ops::LowRank* bind_table(const AdaptedMatrix& table, const Allocate& allocate) {
+    const std::int64_t rank = padded(rank_of(table));
+    if (rank == 0) return nullptr;
+    float* a = allocate(static_cast<std::size_t>(rank * table.n_in));
+    float* b = allocate(static_cast<std::size_t>(rank * table.n_out));
+    if (a != nullptr) fill_table(table, rank, a, b);
+    return keep({matrix_of(a, table.n_in, rank), matrix_of(b, table.n_out, rank)});
   }
   // Throws Error(model) for the first part that no matrix took.
   void check_all_used() const;
@@ -68,10 +103,19 @@ class Adapters {
   std::deque<ops::LowRank> take() { return std::move(low_ranks_); }
 
  private:
+  static std::int64_t padded(std::int64_t rank) {
+    return (rank + ops::low_rank_unit - 1) / ops::low_rank_unit * ops::low_rank_unit;
+  }
+  static ops::WeightMatrix matrix_of(const float* data, std::int64_t n_out, std::int64_t n_in) {
+    return {reinterpret_cast<const std::byte*>(data), TensorType::F32, n_out, n_in};
+  }
+  const ops::LowRank* keep(ops::LowRank low_rank) { return &low_ranks_.emplace_back(low_rank); }
   const formats::AdapterPart* find(const Adapter& adapter, const AdaptedMatrix& matrix) const;
   std::int64_t rank_of(const AdaptedMatrix& matrix);
   void check(const Adapter& adapter, const formats::AdapterPart& part, const AdaptedMatrix& matrix) const;
-  void fill(const AdaptedMatrix& matrix, std::int64_t rank, float* a, float* b) const;
+  // number: of the expert, where a part has several.
+  void fill(const AdaptedMatrix& matrix, std::int64_t number, std::int64_t rank, float* a, float* b) const;
+  void fill_table(const AdaptedMatrix& table, std::int64_t rank, float* a, float* b) const;
 
   std::span<const Adapter> adapters_;
   bool gguf_;

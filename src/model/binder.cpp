@@ -41,6 +41,17 @@ bool is_weight_type(TensorType type) {
 
 }  // namespace
 
+namespace {
+
+// What GGUF files call models of the family.
+std::vector<std::string_view> architectures_of(const Family& family) {
+  std::vector<std::string_view> names = family.gguf;
+  if (!family.writing.architecture.empty()) names.push_back(family.writing.architecture);
+  return names;
+}
+
+}  // namespace
+
 Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, std::span<const Adapter> adapters,
                bool recording)
     : hyper_(hyper),
@@ -48,7 +59,7 @@ Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, std::
       family_(family),
       header_only_(header_only),
       recording_(recording),
-      adapters_(adapters, hyper.gguf(), family.gguf) {
+      adapters_(adapters, hyper.gguf(), architectures_of(family)) {
   if (hyper_.gguf()) return;
   const auto base = [&](const Naming& naming) -> std::string {
     for (const std::string_view prefix : naming.prefixes) {
@@ -278,7 +289,7 @@ ops::WeightMatrix Binder::stored_matrix(std::string_view name, std::int64_t n_ou
   return {copy, tensor->type, n_out, n_in};
 }
 
-AdaptedMatrix Binder::describe(std::string_view name, std::int64_t n_out, std::int64_t n_in) const {
+AdaptedMatrix Binder::describe(std::string_view name, std::int64_t n_out, std::int64_t n_in, int number) const {
   constexpr std::string_view ending = ".weight";
   const std::string full = std::string(name) + std::string(ending);
   AdaptedMatrix matrix;
@@ -288,7 +299,7 @@ AdaptedMatrix Binder::describe(std::string_view name, std::int64_t n_out, std::i
   matrix.n_in = n_in;
   const std::string layer = layer_ >= 0 ? fill_number(naming().layer, layer_) : std::string();
   for (const std::string_view prefix : naming().prefixes) {
-    matrix.folder_names.push_back(folder_name(full, -1, std::string(prefix) + layer));
+    matrix.folder_names.push_back(folder_name(full, number, std::string(prefix) + layer));
   }
   const auto without_ending = [&](std::string& text) {
     if (text.ends_with(ending)) text.resize(text.size() - ending.size());
@@ -296,8 +307,9 @@ AdaptedMatrix Binder::describe(std::string_view name, std::int64_t n_out, std::i
   without_ending(matrix.gguf_name);
   for (std::string& path : matrix.folder_names) without_ending(path);
   // Those whose rows converters leave as they are in every family.
-  static constexpr std::string_view same[] = {"attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "output"};
-  matrix.same_rows = std::find(std::begin(same), std::end(same), name) != std::end(same);
+  static constexpr std::string_view same[] = {"attn_v",   "attn_output",  "ffn_gate", "ffn_up",
+                                              "ffn_down", "ffn_gate_inp", "output",   "token_embd"};
+  matrix.same_rows = number >= 0 || std::find(std::begin(same), std::end(same), name) != std::end(same);
   return matrix;
 }
 
@@ -319,6 +331,23 @@ ops::WeightMatrix Binder::matrix(std::string_view name, std::int64_t n_out, std:
 ops::WeightMatrix Binder::table(std::string_view name, std::int64_t n_out, std::int64_t n_in) {
   refuse_adapter(name);
   return stored_matrix(name, n_out, n_in, Presence::yes);
+}
+
+ops::WeightMatrix Binder::token_table(std::string_view name, std::int64_t n_out, std::int64_t n_in) {
+  ops::WeightMatrix result = stored_matrix(name, n_out, n_in, Presence::yes);
+  result.low_rank =
+      adapters_.bind_table(describe(name, n_in, n_out), [&](std::size_t n) { return allocate_floats(n); });
+  return result;
+}
+
+const ops::LowRank* Binder::expert_adapters(std::string_view name, int count, std::int64_t n_used, std::int64_t n_out,
+                                            std::int64_t n_in) {
+  AdaptedExperts experts{.each = {}, .n_used = n_used};
+  for (int i = 0; i < count; ++i) {
+    experts.each.push_back(describe(name, n_out, n_in, i));
+    experts.each.back().n_experts = count;
+  }
+  return adapters_.bind(experts, [&](std::size_t n) { return allocate_floats(n); });
 }
 
 void Binder::refuse_adapter(std::string_view name) {

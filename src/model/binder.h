@@ -54,6 +54,11 @@ class Binder {
                            Presence presence = Presence::yes, HeadRows heads = {});
   // The same for one that products do not read: an adapter for it is refused.
   ops::WeightMatrix table(std::string_view name, std::int64_t n_out, std::int64_t n_in);
+  // The table of the tokens' vectors; its low-rank part has A as [n_out, rank].
+  ops::WeightMatrix token_table(std::string_view name, std::int64_t n_out, std::int64_t n_in);
+  // What adapters add to the matrices of all experts, under their GGUF name.
+  const ops::LowRank* expert_adapters(std::string_view name, int count, std::int64_t n_used, std::int64_t n_out,
+                                      std::int64_t n_in);
   void refuse_adapter(std::string_view name);
   // What adapters add to a matrix that serves under this name too (tied embeddings).
   void adapt(std::string_view name, ops::WeightMatrix& weight);
@@ -121,7 +126,8 @@ class Binder {
   std::string gguf_name(std::string_view name) const;
   std::string folder_name(std::string_view name, int number, const std::string& scope) const;
   ops::WeightMatrix stored_matrix(std::string_view name, std::int64_t n_out, std::int64_t n_in, Presence presence);
-  AdaptedMatrix describe(std::string_view name, std::int64_t n_out, std::int64_t n_in) const;
+  // number: of an expert; -1: no expert's matrix.
+  AdaptedMatrix describe(std::string_view name, std::int64_t n_out, std::int64_t n_in, int number = -1) const;
   const ops::LowRank* low_rank(const AdaptedMatrix& matrix);
   const TensorRule* rule_for(std::string_view name) const;
   void mark(const formats::TensorView& tensor);

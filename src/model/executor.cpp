@@ -58,6 +58,10 @@ void plan_stack(const StackWeights& stack, const ModelSpec& spec, const Limits& 
   }
   if (stack.projection) needs.matmul(limits, stack.projection.weight);
   needs.scratch_of(ops::row_scratch_bytes(std::max<std::int64_t>(spec.n_embd, stack.spec->embedding.width)));
+  if (const ops::LowRank* low_rank = stack.tokens.low_rank) {
+    const std::size_t bytes = ops::low_rank_result_bytes(*limits.k, low_rank->b, low_rank->b.n_out) + arena_alignment;
+    needs.low_rank_scratch = std::max(needs.low_rank_scratch, bytes);
+  }
   workspace.release(mark);
 }
 

@@ -96,7 +96,7 @@ StackWeights Weights::bind_stack(Binder& binder, const Stack& stack, int n_vocab
   binder.enter(stack, -1);
   const Embedding& e = stack.embedding;
   const std::int64_t width = e.width != 0 ? e.width : spec.n_embd;
-  s.tokens = binder.table("token_embd", n_vocab, width);
+  s.tokens = binder.token_table("token_embd", n_vocab, width);
   const std::int64_t position_width = e.project_before_positions ? spec.n_embd : width;
   if (e.positions == Positions::learned) {
     s.positions = binder.table("position_embd", e.n_positions, position_width);

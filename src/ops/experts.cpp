@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ops/low_rank.h"
 #include "ops/work.h"
 
 namespace llm::ops {
@@ -148,6 +149,83 @@ MatmulTask expert_task(const Context& c, const PackedRows& in, const WeightMatri
   return task;
 }
 
+// Pieces of work of A x: few rows of A for few pairs, few pairs for many.
+constexpr std::int64_t pair_piece_ranks = 8, pair_piece = 16;
+
+// What adapters add to the products of one matrix.
+struct PairLowRank {
+  const LowRank* low_rank = nullptr;
+  float* rows = nullptr;  // [n_pairs, rank] A x, in the order of ExpertChoice::pairs
+};
+
+WeightMatrix of_expert(const WeightMatrix& first, std::int64_t expert) {
+  return {first.data + expert * first.bytes(), first.type, first.n_out, first.n_in};
+}
+
+// A x of every pair. Barrier at the end; none if there is nothing to do.
+void compute_low_rank(const Context& c, const PackedRows& in, const std::int32_t* act_rows, const ExpertChoice& choice,
+                      std::initializer_list<PairLowRank*> parts) {
+  float* memory = c.low_rank;
+  WorkItems items(c.worker);
+  bool any = false;
+  for (PairLowRank* part : parts) {
+    if (part->low_rank == nullptr) continue;
+    any = true;
+    const WeightMatrix& a = part->low_rank->a;
+    part->rows = memory;
+    memory += choice.n_pairs * a.n_out;
+    MatmulTask task;
+    task.type = a.type;
+    task.n_cols = a.n_in;
+    task.format = ActFormat::f32;
+    task.act = in.by_format[static_cast<std::size_t>(ActFormat::f32)];
+    task.out_stride = a.n_out;
+    task.scratch = c.worker.scratch.data();
+    for (int e = 0; e < choice.n_experts; ++e) {
+      const std::int64_t first = choice.begin[e], n = choice.begin[e + 1] - first;
+      if (n == 0) continue;
+      const bool few = n < pair_piece;
+      const std::int64_t pairs = few ? n : pair_piece, ranks = few ? pair_piece_ranks : a.n_out;
+      const std::int64_t n_rank_pieces = (a.n_out + ranks - 1) / ranks;
+      items.next_group((n + pairs - 1) / pairs * n_rank_pieces);
+      for (std::int64_t item = 0; items.take(item);) {
+        const std::int64_t p = first + item / n_rank_pieces * pairs, r = item % n_rank_pieces * ranks;
+        task.weight = of_expert(a, e).row(r);
+        task.row_end = std::min(ranks, a.n_out - r);
+        task.act_rows = act_rows + p;
+        task.n_tokens = std::min(pairs, first + n - p);
+        task.out = part->rows + p * a.n_out + r;
+        c.k.matmul(task);
+      }
+    }
+  }
+  if (any) c.worker.sync();
+}
+
+// Adds rows [begin, end) of B (A x) to the results of pairs p ... p + n of an expert; to(i) is that of pair p + i.
+template <typename To>
+void add_low_rank(const Context& c, const PairLowRank& part, int expert, std::int64_t p, std::int64_t n,
+                  std::int64_t begin, std::int64_t end, To to) {
+  if (part.low_rank == nullptr) return;
+  const std::int64_t width = end - begin;
+  const WeightMatrix b = of_expert(part.low_rank->b, expert);
+  std::byte* scratch = low_rank_scratch(c, b, n * width);
+  float* sum = reinterpret_cast<float*>(scratch);
+  MatmulTask task;
+  task.weight = b.row(begin);
+  task.type = b.type;
+  task.n_cols = b.n_in;
+  task.row_end = width;
+  task.act = reinterpret_cast<const std::byte*>(part.rows + p * b.n_in);
+  task.format = ActFormat::f32;
+  task.n_tokens = n;
+  task.out = sum;
+  task.out_stride = width;
+  task.scratch = scratch + align_bytes(static_cast<std::size_t>(n * width) * sizeof(float));
+  c.k.matmul(task);
+  for (std::int64_t i = 0; i < n; ++i) c.k.rows.add(sum + i * width, 1, width, to(i));
+}
+
 }  // namespace
 
 std::size_t expert_choice_bytes(std::int64_t n_rows, int n_experts, int n_used) {
@@ -190,6 +268,11 @@ std::size_t expert_scratch_bytes(const kernels::KernelTable& k, const WeightMatr
          2 * max_pairs * max_expert_rows * sizeof(float);
 }
 
+std::size_t expert_low_rank_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight) {
+  if (weight.low_rank == nullptr) return 0;
+  return low_rank_result_bytes(k, weight.low_rank->b, max_pairs * max_expert_rows) + arena_alignment;
+}
+
 void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& gate,
                   const ExpertMatrices& up, const Gated& gated, Rows hidden) {
   const bool has_gate = gate.first.data != nullptr;
@@ -198,22 +281,25 @@ void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& ch
   if (has_gate) {
     kernel_bytes = std::max(kernel_bytes, align_bytes(c.k.matmul_scratch_bytes(gate.first.type, gate.first.n_in)));
   }
+  PairLowRank gate_low_rank{gate.first.low_rank}, up_low_rank{up.first.low_rank};
+  compute_low_rank(c, in, choice.rows, choice, {&gate_low_rank, &up_low_rank});
   float* up_part = reinterpret_cast<float*>(c.worker.scratch.data() + kernel_bytes);
   float* gate_part = up_part + max_pairs * max_expert_rows;
   each_piece(c, choice, up.first.n_out,
              [&](int e, std::int64_t p, std::int64_t n, std::int64_t begin, std::int64_t end) {
                const std::int64_t width = end - begin;
-               const auto half = [&](const ExpertMatrices& m, float* part) {
+               const auto half = [&](const ExpertMatrices& m, const PairLowRank& low_rank, float* part) {
                  MatmulTask task = expert_task(c, in, m.matrix(e), choice.rows + p, n, begin, end);
                  task.out = part;
                  task.out_stride = width;
                  c.k.matmul(task);
+                 add_low_rank(c, low_rank, e, p, n, begin, end, [&](std::int64_t i) { return part + i * width; });
                  if (m.bias == nullptr) return;
                  for (std::int64_t i = 0; i < n; ++i)
                    c.k.rows.add(m.bias + e * m.bias_stride + begin, 1, width, part + i * width);
                };
-               half(up, up_part);
-               if (has_gate) half(gate, gate_part);
+               half(up, up_low_rank, up_part);
+               if (has_gate) half(gate, gate_low_rank, gate_part);
                for (std::int64_t i = 0; i < n; ++i) {
                  float* to = hidden.row(choice.pairs[p + i]) + begin;
                  if (has_gate) {
@@ -228,6 +314,8 @@ void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& ch
 void expert_down(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& down,
                  Rows result) {
   c.enter(Operation::product, experts_used(c, choice) * down.first.bytes());
+  PairLowRank low_rank{down.first.low_rank};
+  compute_low_rank(c, in, choice.pairs, choice, {&low_rank});
   each_piece(c, choice, down.first.n_out,
              [&](int e, std::int64_t p, std::int64_t n, std::int64_t begin, std::int64_t end) {
                MatmulTask task = expert_task(c, in, down.matrix(e), choice.pairs + p, n, begin, end);
@@ -235,6 +323,8 @@ void expert_down(const Context& c, const PackedRows& in, const ExpertChoice& cho
                task.out_stride = result.stride;
                task.out_rows = choice.pairs + p;
                c.k.matmul(task);
+               add_low_rank(c, low_rank, e, p, n, begin, end,
+                            [&](std::int64_t i) { return result.row(choice.pairs[p + i]) + begin; });
                if (down.bias == nullptr) return;
                for (std::int64_t i = 0; i < n; ++i) {
                  c.k.rows.add(down.bias + e * down.bias_stride + begin, 1, end - begin,

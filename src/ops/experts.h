@@ -40,7 +40,7 @@ ExpertChoice route(const Context& c, Rows logits, const Router& router, std::byt
 
 std::size_t route_scratch_bytes(int n_experts);
 
-// Matrices of all experts, equally far apart or each where it lies.
+// Matrices of all experts, equally far apart or each where it lies. What adapters add is in first.low_rank.
 struct ExpertMatrices {
   WeightMatrix first = {};
   std::int64_t stride_bytes = 0;           // from an expert to the next
@@ -58,6 +58,8 @@ struct ExpertMatrices {
 void expert_gated(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& gate,
                   const ExpertMatrices& up, const Gated& gated, Rows hidden);
 std::size_t expert_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight);
+// The end of a worker's scratch that the low-rank part of a matrix needs.
+std::size_t expert_low_rank_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight);
 // result[p] = down hidden[p]; in holds n_pairs rows. Barrier at the end.
 void expert_down(const Context& c, const PackedRows& in, const ExpertChoice& choice, const ExpertMatrices& down,
                  Rows result);

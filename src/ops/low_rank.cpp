@@ -12,12 +12,17 @@ using kernels::MatmulTask;
 // Pieces of work of A x: few rows of A for a single token, few tokens for many.
 constexpr std::int64_t piece_ranks = 8, piece_tokens = 16;
 
-std::size_t scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& b, std::int64_t n_floats) {
+}  // namespace
+
+std::size_t low_rank_result_bytes(const kernels::KernelTable& k, const WeightMatrix& b, std::int64_t n_floats) {
   return align_bytes(static_cast<std::size_t>(n_floats) * sizeof(float)) +
          align_bytes(k.matmul_scratch_bytes(b.type, b.n_in));
 }
 
-}  // namespace
+std::byte* low_rank_scratch(const Context& c, const WeightMatrix& b, std::int64_t n_floats) {
+  const std::size_t bytes = low_rank_result_bytes(c.k, b, n_floats);
+  return c.worker.scratch.data() + (c.worker.scratch.size() - bytes) / arena_alignment * arena_alignment;
+}
 
 void LowRankRows::add(const WeightMatrix& weight) {
   if (weight.low_rank == nullptr) return;
@@ -67,8 +72,7 @@ void LowRankRows::add_to(const Context& c, const WeightMatrix& weight, std::int6
   const auto part =
       std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) { return p.low_rank == weight.low_rank; });
   const WeightMatrix& b = weight.low_rank->b;
-  const std::size_t bytes = scratch_bytes(c.k, b, n_tokens * n_rows);
-  std::byte* scratch = c.worker.scratch.data() + (c.worker.scratch.size() - bytes) / arena_alignment * arena_alignment;
+  std::byte* scratch = low_rank_scratch(c, b, n_tokens * n_rows);
   float* sum = reinterpret_cast<float*>(scratch);
   MatmulTask task;
   task.weight = b.row(weight.low_rank_row + begin);
@@ -85,9 +89,28 @@ void LowRankRows::add_to(const Context& c, const WeightMatrix& weight, std::int6
   for (std::int64_t i = 0; i < n_tokens; ++i) c.k.rows.add(sum + i * n_rows, 1, n_rows, out + i * out_stride);
 }
 
+void add_low_rank_row(const Context& c, const WeightMatrix& table, std::int64_t i, float* out) {
+  const WeightMatrix& b = table.low_rank->b;
+  std::byte* scratch = low_rank_scratch(c, b, b.n_out);
+  float* sum = reinterpret_cast<float*>(scratch);
+  MatmulTask task;
+  task.weight = b.data;
+  task.type = b.type;
+  task.n_cols = b.n_in;
+  task.row_end = b.n_out;
+  task.act = table.low_rank->a.row(i);
+  task.format = ActFormat::f32;
+  task.n_tokens = 1;
+  task.out = sum;
+  task.out_stride = b.n_out;
+  task.scratch = scratch + align_bytes(static_cast<std::size_t>(b.n_out) * sizeof(float));
+  c.k.matmul(task);
+  c.k.rows.add(sum, 1, b.n_out, out);
+}
+
 std::size_t low_rank_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight, std::int64_t n_rows) {
   if (weight.low_rank == nullptr) return 0;
-  return scratch_bytes(k, weight.low_rank->b, product_floats(n_rows)) + arena_alignment;
+  return low_rank_result_bytes(k, weight.low_rank->b, product_floats(n_rows)) + arena_alignment;
 }
 
 }  // namespace llm::ops

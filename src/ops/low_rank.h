@@ -8,7 +8,8 @@
 namespace llm::ops {
 
 // What adapters add to a matrix W: W x becomes W x + B (A x), in float32. Rows of A and columns of B are padded with
-// zeros to a multiple of low_rank_unit.
+// zeros to a multiple of low_rank_unit. For the matrices of experts, A and B are those of expert 0, the others follow.
+// For a table of tokens, row i becomes W_i + B A_i, and A is [n_tokens, rank].
 struct LowRank {
   WeightMatrix a;  // [rank, n_in], F32
   WeightMatrix b;  // [n_out, rank], F32; scales are multiplied in
@@ -34,6 +35,14 @@ class LowRankRows {
   std::array<Part, 8> parts_ = {};
   std::size_t n_ = 0;
 };
+
+// out += B A_i of a table.
+void add_low_rank_row(const Context& c, const WeightMatrix& table, std::int64_t i, float* out);
+
+// The end of a worker's scratch for n_floats results of B and what that product takes itself.
+std::byte* low_rank_scratch(const Context& c, const WeightMatrix& b, std::int64_t n_floats);
+// How much that is.
+std::size_t low_rank_result_bytes(const kernels::KernelTable& k, const WeightMatrix& b, std::int64_t n_floats);
 
 // The end of a worker's scratch, behind what the products take themselves, that steps of up to n_rows rows need. 0 for
 // a matrix without adapters.

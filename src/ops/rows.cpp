@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/low_rank.h"
+
 namespace llm::ops {
 namespace {
 
@@ -40,7 +42,9 @@ void embed(const Context& c, const WeightMatrix& table, std::span<const std::int
   float* scratch = reinterpret_cast<float*>(c.worker.scratch.data());
   each_row(c, static_cast<std::int64_t>(ids.size()), [&](std::int64_t i) {
     float* to = add ? scratch : out.row(i);
-    c.k.decode_row(table.type, table.row(ids[static_cast<std::size_t>(i)]), to, table.n_in);
+    const std::int32_t id = ids[static_cast<std::size_t>(i)];
+    c.k.decode_row(table.type, table.row(id), to, table.n_in);
+    if (table.low_rank != nullptr) add_low_rank_row(c, table, id, to);
     if (add) {
       c.k.rows.add(to, scale, table.n_in, out.row(i));
     } else if (scale != 1) {

@@ -7,7 +7,8 @@
 
 namespace llm::ops {
 
-// out[i] = scale * table[ids[i]]; with add: out[i] += that. ids must be below table.n_out.
+// out[i] = scale * table[ids[i]], with what adapters add to the table; with add: out[i] += that. ids must be below
+// table.n_out.
 void embed(const Context& c, const WeightMatrix& table, std::span<const std::int32_t> ids, float scale, bool add,
            Rows out);
 // out[i] += table[position + offset] for the rows of each sequence (learned positions).

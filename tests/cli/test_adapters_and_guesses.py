@@ -84,6 +84,24 @@ class SavedPrompts(unittest.TestCase):
         self.assertEqual(self.path.read_text(), "my notes")
 
 
+class SavedPromptsOfRecurrentModels(unittest.TestCase):
+    MODELS = ("mamba", "mamba2", "falcon_mamba", "rwkv", "jamba", "falcon_h1", "granitemoehybrid", "recurrent_gemma", "qwen3_next", "lfm2")
+
+    def test_second_run_begins_at_the_end_of_the_prompt_with_the_default_memory(self):
+        for name in self.MODELS:
+            for n_prompt in (9, 50):
+                with self.subTest(model=name, n_prompt=n_prompt), tempfile.TemporaryDirectory() as folder:
+                    ids = ",".join(str(3 + i * 7 % 40) for i in range(n_prompt))
+                    args = ("-m", DATA / "golden" / name, "--prompt-ids", ids, "-n", "8", "--temp", "0", "--json")
+                    plain = run_json(*args)
+                    args += ("--cache-prompt", pathlib.Path(folder) / "prompt.state")
+                    first, second = run_json(*args), run_json(*args)
+                    self.assertEqual(first["ids"], plain["ids"])
+                    self.assertEqual(second["ids"], plain["ids"])
+                    self.assertEqual(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0)
+                    self.assertEqual(second["usage"]["prompt_tokens_details"]["cached_tokens"], n_prompt - 1)
+
+
 class Guesses(unittest.TestCase):
     ARGS = ("-p", "Repeat: one two three four five. one two three four five. one two three", "-n", "40", "--json")
 

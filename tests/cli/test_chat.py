@@ -117,6 +117,65 @@ class Chat(unittest.TestCase):
         chat.type("/system\r")
         chat.wait_for(r"You are a pirate\..*> $")
 
+    def messages(self, chat):
+        path = pathlib.Path(self.folder.name) / "now.json"
+        chat.type(f"/save {path}\r")
+        chat.wait_for(r"saved.*> $")
+        return [(m["role"], m["content"]) for m in json.loads(path.read_text())["messages"]]
+
+    def test_question_can_be_edited_and_answered_again(self):
+        chat = self.open("-n", "6", "--system", "Be brief.")
+        chat.type("Say one.\r")
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        chat.type("/edit\r")
+        chat.wait_for(r"> Say one\.$")
+        chat.type(" And two.\r")
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        self.assertEqual(self.messages(chat)[:2], [("system", "Be brief."), ("user", "Say one. And two.")])
+        first = self.messages(chat)
+        chat.type("/params temp=0.9\r")
+        chat.wait_for(r"temp=0\.9.*> $")
+        chat.type("/regen\r")
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        again = self.messages(chat)
+        self.assertEqual([m[0] for m in again], ["system", "user", "assistant"])
+        self.assertEqual(again[:2], first[:2])
+
+    def test_question_of_several_lines_is_edited_line_by_line(self):
+        chat = self.open("-n", "4")
+        chat.type('"""first\r')
+        chat.wait_for(r"\. $")
+        chat.type('second"""\r')
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        chat.type("/edit\r")
+        chat.wait_for(r'> """first$')
+        chat.type(" line\r")
+        chat.wait_for(r'\. second"""$')
+        chat.type("\r")
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        self.assertEqual(self.messages(chat)[0], ("user", "first line\nsecond"))
+        chat.type("joined \\\r")
+        chat.wait_for(r"\. $")
+        chat.type("lines\r")
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        self.assertEqual(self.messages(chat)[2], ("user", "joined \nlines"))
+
+    def test_parameters_are_checked_and_shown(self):
+        chat = self.open()
+        for typed, said in [("/params top_k=7", r"top_k=7.*> $"), ("/params top_k=1.5", r"whole number.*> $"), ("/params n=1e99", r"whole number.*> $"),
+                            ("/params temp=-1", r"temperature.*> $"), ("/params temp=nan", r"temperature.*> $"), ("/params nothing=1", r"none of.*> $"),
+                            ("/params temp", r"a number.*> $"), ("/edit", r"no question.*> $"), ("/regen", r"no question.*> $"),
+                            ("/load /nothing/there", r"/nothing/there.*> $"), ("/save", r"needs a file name.*> $"), ("/help", r"Ctrl-C stops.*> $"), ("/params", r"top_k=7.*> $")]:
+            chat.type(typed + "\r")
+            chat.wait_for(said)
+        chat.type("/quit\r")
+        self.assertEqual(chat.process.wait(timeout=20), 0)
+
+    def test_failure_in_a_pipe_is_an_exit_code(self):
+        done = llmgen.run("chat", "-m", SMOLLM2, "-q", "--temp", "0", "-n", "8", "-c", "64", input="word " * 500 + "\n")
+        self.assertEqual(done.returncode, 7, done.stderr)
+        self.assertEqual(llmgen.run("chat", "-m", SMOLLM2, "-q", input="/nonsense\n").returncode, 2)
+
     def test_lines_from_a_pipe_are_answered_in_turn(self):
         done = llmgen.run("chat", "-m", SMOLLM2, "-q", "--temp", "0", "-n", "8", input="Say hello.\nSay bye.\n")
         self.assertEqual(done.returncode, 0)

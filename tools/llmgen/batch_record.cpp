@@ -439,8 +439,7 @@ class LineParser {
       set_target_language(model_, options_.target_lang, request);
     }
     const bool draws = request.sampling.temperature > 0 && rules_.defaults.beams.n > 1;
-    const bool cannot_search =
-        draws || options_.constraint || !request.stop.empty() || !request.sampling.logit_bias.empty();
+    const bool cannot_search = draws || !request.stop.empty() || !request.sampling.logit_bias.empty();
     if (!options_.beams_given && cannot_search) request.beams.n = 1;
   }
 

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <memory>
+#include <type_traits>
 #include <variant>
 
 #include "chat_prompt.h"
@@ -64,8 +66,15 @@ constexpr Parameter parameters[] = {
 bool set_sampling(llm::SamplingOptions& options, const std::string& name, double value) {
   for (const Parameter& parameter : parameters) {
     if (name != parameter.name) continue;
-    std::visit([&](auto member) { options.*member = static_cast<std::decay_t<decltype(options.*member)>>(value); },
-               parameter.member);
+    std::visit(
+        [&](auto member) {
+          using Number = std::decay_t<decltype(options.*member)>;
+          if (std::is_same_v<Number, int> && !(std::fabs(value) <= 1e9 && value == std::floor(value))) {
+            throw llm::Error(llm::ErrorCode::usage, fmt::format("{}: found {}, expected a whole number", name, value));
+          }
+          options.*member = static_cast<Number>(value);
+        },
+        parameter.member);
     return true;
   }
   return false;
@@ -113,6 +122,7 @@ class Chat {
       const LineEditor::Status status = read_message(text);
       if (status == LineEditor::Status::end) break;
       if (status == LineEditor::Status::interrupted) {
+        editor_.prefill("");  // of lines that /edit still had to show
         console_.note("");
         continue;
       }
@@ -125,6 +135,7 @@ class Chat {
           break;
         }
       } catch (const llm::Error& error) {
+        if (!stdin_is_terminal()) throw;  // nobody is there to type it again
         console_.warning(error.message());
       }
     }
@@ -197,15 +208,20 @@ class Chat {
     return ids;
   }
 
+  // Answers the last message, which is forgotten if that fails.
   void answer() {
-    llm::Request request = request_;
-    request.sequence_key = n_answers_++;
     try {
-      request.prompt = fitting_prompt();
+      generate_answer();
     } catch (const llm::Error&) {
       conversation_.take_last_user();
       throw;
     }
+  }
+
+  void generate_answer() {
+    llm::Request request = request_;
+    request.sequence_key = n_answers_++;
+    request.prompt = fitting_prompt();
     AnswerStream stream(model_, flags_.chat, request);
     const std::vector<llm::TokenId> prompt = request.prompt;
     CallbackGuard guard;
@@ -232,7 +248,15 @@ class Chat {
       console_.note(fmt::format("(cut after {} tokens: -n)", request_.max_tokens));
     if (result->reason == llm::FinishReason::context) console_.note("(cut: the context is full)");
     last_ = result->timings;
-    conversation_.add("assistant", parse_answer(model_, template_, prompt, *result).content);
+    const llm::ChatAnswer parts = parse_answer(model_, template_, prompt, *result);
+    nlohmann::ordered_json message = {{"role", "assistant"}, {"content", parts.content}};
+    if (!parts.tool_calls.empty()) {
+      message["tool_calls"] = tool_calls_json(parts);
+      for (const llm::ToolCall& call : parts.tool_calls) {
+        console_.note(fmt::format("(calls {} with {})", call.name, call.arguments_json));
+      }
+    }
+    conversation_.add(std::move(message));
   }
 
   // False: leave.
@@ -261,7 +285,7 @@ class Chat {
     } else if (name == "/edit") {
       const std::string question = conversation_.take_last_user();
       if (question.empty()) throw llm::Error(llm::ErrorCode::usage, "there is no question to edit");
-      editor_.prefill(question);
+      editor_.prefill(question.find('\n') == std::string::npos ? question : "\"\"\"" + question + "\"\"\"");
     } else if (name == "/params") {
       params(argument);
     } else if (name == "/stats") {
@@ -294,6 +318,9 @@ class Chat {
     if (question.empty()) throw llm::Error(llm::ErrorCode::usage, "there is no question to answer again");
     conversation_.add("user", question);
     ++request_.sampling.seed;
+    if (request_.sampling.temperature == 0) {
+      console_.note("(temp is 0, so the answer will be the same; /params temp=0.8 lets it vary)");
+    }
     answer();
   }
 
@@ -307,10 +334,15 @@ class Chat {
       const double number = std::strtod(value.c_str(), &end);
       if (value.empty() || *end != '\0')
         throw llm::Error(llm::ErrorCode::usage, "expected a name and a number, e.g. /params temp=0.2");
+      const auto whole = [&](double low, double high) {
+        if (number >= low && number <= high && number == std::floor(number)) return number;
+        throw llm::Error(llm::ErrorCode::usage, fmt::format("{}: found {}, expected a whole number of {:.0f} to {:.0f}",
+                                                            name, value, low, high));
+      };
       if (name == "n") {
-        request_.max_tokens = static_cast<int>(number);
+        request_.max_tokens = static_cast<int>(whole(-1, 1e9));
       } else if (name == "seed") {
-        changed.seed = static_cast<std::uint64_t>(number);
+        changed.seed = static_cast<std::uint64_t>(whole(0, 9007199254740992.0));
       } else if (!set_sampling(changed, name, number)) {
         throw llm::Error(llm::ErrorCode::usage, fmt::format("{} is none of {}, seed, n", name, sampling_names()));
       }

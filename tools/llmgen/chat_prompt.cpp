@@ -52,6 +52,37 @@ llm::ChatTemplate chat_template_of(const llm::Model& model, const ChatFlags& fla
   return llm::ChatTemplate(*source);
 }
 
+namespace {
+
+// Arguments of tool calls as objects, where messages have them as text, as OpenAI's interface does.
+ordered_json with_argument_objects(ordered_json messages) {
+  for (ordered_json& message : messages) {
+    if (!message.is_object() || !message.contains("tool_calls") || !message["tool_calls"].is_array()) continue;
+    for (ordered_json& call : message["tool_calls"]) {
+      if (!call.is_object()) continue;
+      ordered_json& function = call.contains("function") && call["function"].is_object() ? call["function"] : call;
+      if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
+      ordered_json parsed = ordered_json::parse(function["arguments"].get<std::string>(), nullptr, false);
+      if (parsed.is_object()) function["arguments"] = std::move(parsed);
+    }
+  }
+  return messages;
+}
+
+// Most templates write arguments as JSON or one by one and want objects; a few join them as text.
+std::vector<llm::ChatSegment> render_messages(const llm::ChatTemplate& chat_template, const ordered_json& messages,
+                                              const llm::ChatRenderOptions& options) {
+  const ordered_json with_objects = with_argument_objects(messages);
+  try {
+    return chat_template.render_segments(dump(with_objects), options);
+  } catch (const Error&) {
+    if (with_objects == messages) throw;
+    return chat_template.render_segments(dump(messages), options);
+  }
+}
+
+}  // namespace
+
 std::vector<llm::TokenId> render_ids(const llm::Model& model, const llm::ChatTemplate& chat_template,
                                      const ordered_json& messages, const ChatFlags& flags, bool add_generation_prompt) {
   const llm::Tokenizer& tokenizer = tokenizer_of(model);
@@ -64,7 +95,7 @@ std::vector<llm::TokenId> render_ids(const llm::Model& model, const llm::ChatTem
   options.tools_json = flags.tools_json;
   if (options.tools_json.empty() && !flags.tools_file.empty()) options.tools_json = read_text(flags.tools_file);
 
-  const std::vector<llm::ChatSegment> segments = chat_template.render_segments(dump(messages), options);
+  const std::vector<llm::ChatSegment> segments = render_messages(chat_template, messages, options);
   std::vector<llm::TextPiece> pieces;
   pieces.reserve(segments.size());
   for (const llm::ChatSegment& segment : segments) pieces.push_back({segment.text, segment.from_template});
@@ -85,9 +116,10 @@ std::vector<llm::TokenId> chat_prompt(const llm::Model& model, const ChatFlags& 
 ordered_json tool_calls_json(const llm::ChatAnswer& answer) {
   ordered_json calls = ordered_json::array();
   for (const llm::ToolCall& call : answer.tool_calls) {
-    calls.push_back({{"id", call.id},
-                     {"type", "function"},
-                     {"function", {{"name", call.name}, {"arguments", call.arguments_json}}}});
+    // Most formats have no ids; answers to calls need one. Some templates insist on nine letters and digits.
+    const std::string id = call.id.empty() ? fmt::format("call{:05}", calls.size() + 1) : call.id;
+    calls.push_back(
+        {{"id", id}, {"type", "function"}, {"function", {{"name", call.name}, {"arguments", call.arguments_json}}}});
   }
   return calls;
 }

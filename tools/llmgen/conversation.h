@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace llmgen {
@@ -12,6 +13,7 @@ class Conversation {
  public:
   void set_system(const std::string& text);  // empty: none
   void add(const std::string& role, const std::string& content);
+  void add(nlohmann::ordered_json message) { messages_.push_back(std::move(message)); }
   void clear();  // all but the system message
 
   // The last user message and everything after it go; gives its text, empty if there is none.

@@ -2,8 +2,10 @@
 
 #include <editline/readline.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <iostream>
 #include <memory>
 
@@ -13,16 +15,16 @@ namespace llmgen {
 
 namespace {
 
-// Text for the next line; libedit's hook has no argument to carry it.
-std::string& pending_text() {
-  thread_local std::string text;
-  return text;
+// Texts for the next lines; libedit's hook has no argument to carry them.
+std::deque<std::string>& pending_lines() {
+  thread_local std::deque<std::string> lines;
+  return lines;
 }
 
 int insert_pending() {
-  if (!pending_text().empty()) {
-    rl_insert_text(pending_text().c_str());
-    pending_text().clear();
+  if (!pending_lines().empty()) {
+    rl_insert_text(pending_lines().front().c_str());
+    pending_lines().pop_front();
   }
   return 0;
 }
@@ -60,7 +62,13 @@ LineEditor::Status LineEditor::read(const std::string& prompt, std::string& line
 }
 
 void LineEditor::prefill(const std::string& text) {
-  if (terminal_) pending_text() = text;
+  if (!terminal_) return;
+  pending_lines().clear();
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    pending_lines().push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
 }
 
 }  // namespace llmgen

@@ -17,7 +17,7 @@ class LineEditor {
   enum class Status { line, interrupted, end };
   // One line without its newline. Ctrl-C gives `interrupted`, Ctrl-D or the end of the input `end`.
   Status read(const std::string& prompt, std::string& line);
-  // Puts `text` into the next line for editing (terminal only).
+  // Puts the lines of `text` into the next lines for editing, one each, in place of those before (terminal only).
   void prefill(const std::string& text);
 
  private:

@@ -132,8 +132,8 @@ void complete_request(const CLI::App& app, const TranslationFlags& flags, const 
     throw Error(ErrorCode::usage, "--beams: a search draws nothing, expected no --temp above 0 beside it");
   }
   request.beams.n = std::max(flags.beams, 1);
-  const bool is_open = flags.beams == 0 && !request.constraint && request.stop.empty() &&
-                       request.sampling.logit_bias.empty() && request.sampling.temperature == 0;
+  const bool is_open = flags.beams == 0 && request.stop.empty() && request.sampling.logit_bias.empty() &&
+                       request.sampling.temperature == 0;
   if (is_open && has_encoder) request.beams.n = std::clamp(d.beams.value_or(1), 1, 64);
   if (request.beams.n > 1) request.sampling.temperature = 0;
 }

@@ -54,6 +54,11 @@ const Family llama_family{.name = "llama",
                           .hugging_face = {"llama", "mistral"},
                           .special = "the plain decoder: RMS norm, grouped queries, rotary positions, gated silu",
                           .norm = norm,
-                          .layer = layer};
+                          .layer = layer,
+                          // GGUF files of mixtral are read here; adapters of PEFT name their experts so.
+                          .naming = {.names = {{"ffn_gate_inp", "block_sparse_moe.gate"},
+                                               {"ffn_gate_exps", "block_sparse_moe.experts.{}.w1"},
+                                               {"ffn_up_exps", "block_sparse_moe.experts.{}.w3"},
+                                               {"ffn_down_exps", "block_sparse_moe.experts.{}.w2"}}}};
 
 }  // namespace llm::model

@@ -35,6 +35,10 @@ class ExpertsBlock final : public Block {
         down_ = b.expert_columns("ffn_down_exps", spec.count, n_embd_, 0, 1, n_embd_, width);
         break;
     }
+    const std::int64_t n_used = spec.router.n_used;
+    gate_.first.low_rank = b.expert_adapters("ffn_gate_exps", spec.count, n_used, width, n_embd_);
+    up_.first.low_rank = b.expert_adapters("ffn_up_exps", spec.count, n_used, width, n_embd_);
+    down_.first.low_rank = b.expert_adapters("ffn_down_exps", spec.count, n_used, n_embd_, width);
     if (spec.bias) bind_biases(b);
     if (spec.shared) {
       shared_ = make_block(build, *spec.shared, {"ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"});
@@ -65,6 +69,10 @@ class ExpertsBlock final : public Block {
     needs.scratch_of(ops::route_scratch_bytes(spec_.count));
     for (const ops::ExpertMatrices* m : {&gate_, &up_, &down_}) {
       needs.scratch_of(ops::expert_scratch_bytes(*limits.k, m->first));
+      if (m->first.low_rank == nullptr) continue;
+      needs.scratch_of(limits.k->matmul_scratch_bytes(m->first.low_rank->a.type, m->first.low_rank->a.n_in));
+      needs.low_rank_scratch =
+          std::max(needs.low_rank_scratch, ops::expert_low_rank_scratch_bytes(*limits.k, m->first));
     }
     needs.scratch_of(ops::row_scratch_bytes(std::max<std::int64_t>(spec_.width, n_embd_)));
     if (!shared_) return;

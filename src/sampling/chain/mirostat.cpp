@@ -38,7 +38,8 @@ class Mirostat final : public Picker {
       // epsilon / (1 - n^-epsilon) tends to 1 / ln n.
       const double spread = std::abs(epsilon) < 1e-9 ? 1 / std::log(n) : epsilon / (1 - std::pow(n, -epsilon));
       const double k = std::pow(spread * std::exp2(choice.state.mirostat_mu), 1 / s);
-      choice.candidates.keep_best(k < n ? std::max<std::int64_t>(1, std::llround(k)) : static_cast<std::int64_t>(n));
+      choice.candidates.keep_best(k < n ? std::max<std::int64_t>(1, static_cast<std::int64_t>(k))
+                                        : static_cast<std::int64_t>(n));
     }
     return draw_and_learn(choice, tau_, eta_);
   }

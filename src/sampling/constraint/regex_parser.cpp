@@ -2,7 +2,9 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <vector>
 
 #include <llm/error.hpp>
 
@@ -30,27 +32,37 @@ const CodePointSet& line_ends() {
   return set;
 }
 
+// The code points of every general category, by its name ("Lu").
+const std::map<std::string_view, std::vector<CodePointRange>>& categories() {
+  static const auto all = [] {
+    std::map<std::string_view, std::vector<CodePointRange>> ranges;
+    for (std::uint32_t c = 0; c < 0x110000; ++c) {
+      std::vector<CodePointRange>& of = ranges[utf8proc_category_string(static_cast<utf8proc_int32_t>(c))];
+      if (!of.empty() && of.back().high + 1 == c) {
+        of.back().high = c;
+      } else {
+        of.push_back({c, c});
+      }
+    }
+    return ranges;
+  }();
+  return all;
+}
+
 // A general category ("Lu") or the first letter of several ("L").
 std::optional<CodePointSet> category(std::string_view name) {
   if (name == "Letter") name = "L";
   if (name == "Number" || name == "digit") name = name == "digit" ? "Nd" : "N";
-  CodePointSet set;
-  std::uint32_t begin = 0;
-  bool inside = false, any = false;
-  for (std::uint32_t c = 0; c <= 0x110000; ++c) {
-    bool match = false;
-    if (c < 0x110000) {
-      const std::string_view found = utf8proc_category_string(static_cast<utf8proc_int32_t>(c));
-      match = name.size() == 1 ? found.substr(0, 1) == name : found == name;
-    }
-    if (match && !inside) begin = c;
-    if (!match && inside) set.add(begin, c - 1);
-    inside = match;
-    any = any || match;
+  std::vector<CodePointRange> ranges;
+  for (const auto& [known, of] : categories()) {
+    if (known == name || known.substr(0, 1) == name) ranges.insert(ranges.end(), of.begin(), of.end());
   }
-  if (!any) return std::nullopt;
-  return set;
+  if (ranges.empty()) return std::nullopt;
+  return CodePointSet::of(std::move(ranges));
 }
+
+// Ranges of all classes of a pattern together.
+constexpr std::size_t max_class_ranges = 500'000;
 
 class RegexParser {
  public:
@@ -66,6 +78,13 @@ class RegexParser {
  private:
   [[noreturn]] void fail(std::string_view what) const {
     throw Error(ErrorCode::usage, fmt::format("regex: column {}: {}", at_ + 1, what));
+  }
+  CodePointSet counted(CodePointSet set) {
+    n_class_ranges_ += set.ranges().size();
+    if (n_class_ranges_ > max_class_ranges) {
+      fail(fmt::format("classes with more than {} ranges together", max_class_ranges));
+    }
+    return set;
   }
   bool done() const { return at_ == text_.size(); }
   char peek() const { return done() ? '\0' : text_[at_]; }
@@ -247,7 +266,7 @@ class RegexParser {
         }
         const std::optional<CodePointSet> set = category(name);
         if (!set) fail(fmt::format("the property '{}' is not supported", name));
-        return c == 'p' ? *set : set->complement();
+        return counted(c == 'p' ? *set : set->complement());
       }
       default:
         break;
@@ -298,7 +317,7 @@ class RegexParser {
         items.push_back({*low, *low});
       }
     }
-    const CodePointSet set = CodePointSet::of(std::move(items));
+    const CodePointSet set = counted(CodePointSet::of(std::move(items)));
     return negated ? set.complement() : set;
   }
 
@@ -315,7 +334,7 @@ class RegexParser {
   }
 
   std::string_view text_;
-  std::size_t at_ = 0;
+  std::size_t at_ = 0, n_class_ranges_ = 0;
   Syntax syntax_;
 };
 

@@ -27,6 +27,8 @@ Json parse(std::string_view text) {
     return json;
   } catch (const Json::parse_error& e) {
     throw Error(ErrorCode::usage, fmt::format("json schema: not JSON, at byte {}", e.byte));
+  } catch (const Json::out_of_range&) {
+    throw Error(ErrorCode::usage, "json schema: a number is larger than 1.8e308");
   }
 }
 

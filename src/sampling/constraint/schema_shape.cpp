@@ -46,7 +46,11 @@ class Expander {
  private:
   std::vector<Shape> expand(const Json& schema, int depth) {
     document_.budget().spend(50, "json schema");
-    if (depth > max_nesting) document_.refuse(schema, "references go in a circle without reading anything");
+    if (depth > max_nesting) {
+      document_.refuse(schema, fmt::format("more than {} references and alternatives within each other before anything "
+                                           "is read; perhaps they go in a circle",
+                                           max_nesting));
+    }
     if (schema.is_boolean()) return schema.get<bool>() ? std::vector<Shape>{Shape{}} : std::vector<Shape>{};
     if (!schema.is_object()) document_.refuse(schema, "expected a schema: an object, true or false");
     std::vector<Shape> shapes = {Shape{}};

@@ -5,16 +5,18 @@ Both ways: every text that a random walk through the constraint generates must b
 that validates must be accepted, written compactly, with spaces and indented. Schemas that the constraint refuses are
 counted. Needs the package `jsonschema` and a finished build folder.
 
-  cross_check.py --build build/release [--schemas 10000] [--values 1000] [--generate 20] [--seed 1]
+  cross_check.py --build build/release [--schemas 10000] [--values 1000] [--generate 20] [--seed 1] [--jobs 2]
 """
 
 import argparse
 import json
+import multiprocessing
 import pathlib
 import random
 import re
 import subprocess
 import sys
+import time
 
 import jsonschema
 
@@ -216,57 +218,82 @@ def writings(value):
     yield json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def random_schemas(probe, args):
-    rng = random.Random(args.seed)
-    refused, bad, n_valid, n_generated, n_cut, n_accepted_invalid = {}, 0, 0, 0, 0, 0
-    for index in range(args.schemas):
-        schema = whole_schema(rng)
-        validator = Validator(schema)
-        valid, invalid = [], []
-        for _ in range(args.values):
-            value = sample_for(schema, schema, rng) if rng.random() < 0.8 else random_value(rng)
-            try:
-                (valid if validator.is_valid(value) else invalid).append(value)
-            except RecursionError:
-                break
-        texts, origin = [], []
-        for value in valid:
-            for text in (writings(value) if args.values <= 50 else [rng.choice(list(writings(value)))]):
-                texts.append(text)
-                origin.append(True)
-        for value in invalid[:20 + args.values // 10]:
-            texts.append(json.dumps(value))
-            origin.append(False)
-        answer = probe.ask(schema=schema, texts=texts, n=args.generate, seed=index)
-        if "error" in answer:
-            reason = re.sub(r"#[^:]*", "#...", answer["error"])
-            refused[reason] = refused.get(reason, 0) + 1
-            if "no value satisfies" in reason and valid:
-                print("WRONGLY UNSATISFIABLE", json.dumps(schema), valid[:3])
-                bad += 1
-            continue
-        for text, expected, accepted in zip(texts, origin, answer["accepted"]):
-            n_valid += expected
-            if expected != accepted:
-                if not expected:
-                    n_accepted_invalid += 1
-                print("REFUSED VALID" if expected else "ACCEPTED INVALID", json.dumps(schema), text)
-                bad += 1
-        n_cut += answer["cut"]
-        for text in answer["generated"]:
-            n_generated += 1
-            try:
-                ok = validator.is_valid(json.loads(text))
-            except (ValueError, RecursionError) as error:
-                ok = False
-                print("NOT JSON", error)
-            if not ok:
-                bad += 1
-                print("GENERATED INVALID", json.dumps(schema), text)
-        if bad > 40:
+def check_schema(index, probe, args):
+    """One random schema: (counts, reason of a refusal or None, disagreements)."""
+    rng = random.Random(args.seed * 1_000_003 + index)
+    schema = whole_schema(rng)
+    validator = Validator(schema)
+    values = {}  # by their text: many samples of a small schema are the same
+    for _ in range(args.values):
+        value = sample_for(schema, schema, rng) if rng.random() < 0.8 else random_value(rng)
+        values.setdefault(json.dumps(value), [value, 0])[1] += 1
+    texts, valid, samples = [], [], []
+    n_invalid = 0
+    for value, count in values.values():
+        try:
+            ok = validator.is_valid(value)
+        except RecursionError:
             break
-    print(f"{args.schemas} schemas (seed {args.seed}), {n_valid} valid texts accepted or listed, {n_generated} texts "
-          f"generated, {n_cut} cut, {bad} disagreements; refused:")
+        if ok:
+            written = list(writings(value)) if args.values <= 50 else [rng.choice(list(writings(value)))]
+        else:
+            n_invalid += 1
+            written = [json.dumps(value)] if n_invalid <= 20 + args.values // 10 else []
+        texts += written
+        valid += [ok] * len(written)
+        samples += [count if ok else 1] * len(written)
+    answer = probe.ask(schema=schema, texts=texts, n=args.generate, seed=index)
+    counts = dict.fromkeys(("valid", "distinct", "invalid", "generated", "cut"), 0)
+    wrong = []
+    if "error" in answer:
+        reason = re.sub(r"#[^:]*", "#...", answer["error"])
+        if "no value satisfies" in reason and any(valid):
+            wrong.append(("WRONGLY UNSATISFIABLE", schema, texts[valid.index(True)]))
+        return counts, reason, wrong
+    for text, expected, count, accepted in zip(texts, valid, samples, answer["accepted"]):
+        counts["valid"] += count if expected else 0
+        counts["distinct"] += expected
+        counts["invalid"] += not expected
+        if expected != accepted:
+            wrong.append(("REFUSED VALID" if expected else "ACCEPTED INVALID", schema, text))
+    counts["cut"] = answer["cut"]
+    counts["generated"] = len(answer["generated"])
+    for text in dict.fromkeys(answer["generated"]):
+        try:
+            if not validator.is_valid(json.loads(text)):
+                wrong.append(("GENERATED INVALID", schema, text))
+        except (ValueError, RecursionError) as error:
+            wrong.append((f"GENERATED NO JSON ({error})", schema, text))
+    return counts, None, wrong
+
+
+def start_worker(path, args):
+    global worker
+    worker = Probe(path), args
+
+
+def check_in_worker(index):
+    return check_schema(index, *worker)
+
+
+def random_schemas(path, args):
+    refused, totals, bad, began = {}, {}, 0, time.monotonic()
+    with multiprocessing.Pool(args.jobs, start_worker, (path, args)) as pool:
+        for done, (counts, reason, wrong) in enumerate(pool.imap(check_in_worker, range(args.schemas), chunksize=4), 1):
+            for name, count in counts.items():
+                totals[name] = totals.get(name, 0) + count
+            if reason:
+                refused[reason] = refused.get(reason, 0) + 1
+            for what, schema, text in wrong:
+                print(what, json.dumps(schema), text)
+            bad += len(wrong)
+            if sys.stderr.isatty() and done % 20 == 0:
+                print(f"\r{done} of {args.schemas}", end="", file=sys.stderr)
+            if bad > 40:
+                break
+    print(f"{args.schemas} schemas (seed {args.seed}) in {time.monotonic() - began:.0f} s: {totals['valid']} valid samples "
+          f"({totals['distinct']} distinct texts) tried, {totals['invalid']} invalid texts tried, {totals['generated']} answers "
+          f"generated, {totals['cut']} cut, {bad} disagreements; refused {sum(refused.values())}:")
     for reason, count in sorted(refused.items(), key=lambda item: -item[1]):
         print(f"  {count:6} {reason}")
     return bad
@@ -302,12 +329,13 @@ def main():
     parser.add_argument("--values", type=int, default=20)
     parser.add_argument("--generate", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--suite", type=pathlib.Path, action="append", default=[])
     args = parser.parse_args()
     probe = Probe(build_probe(args.build))
     bad = sum(test_suite(probe, folder) for folder in args.suite)
     if args.schemas:
-        bad += random_schemas(probe, args)
+        bad += random_schemas(build_probe(args.build), args)
     sys.exit(bad != 0)
 
 

@@ -163,6 +163,48 @@ TEST(BeamSearch, TellsTokensWithTheirLogProbabilities) {
   EXPECT_NEAR(sum, result.beams.front().score, 1e-4);
 }
 
+// All answers that a small language has over a vocabulary of 16 tokens, scored one by one.
+TEST(BeamSearch, BesideAConstraintFindsTheBestAnswersOfTheLanguage) {
+  const llm::Model model = llm::Model::load(LLM_TEST_DATA "/gguf/valid.gguf");
+  llm::Engine engine(model, {.n_threads = 2, .n_context = 32, .kv_type = llm::KvType::f32, .exact = true});
+  const llm::Constraint language = llm::Constraint::regex("[abc]{1,2}|cd");
+  const std::vector<TokenId>& ends = model.tokenizer()->special().end_of_generation;
+  ASSERT_EQ(ends.size(), 1u);
+  llm::Request request;
+  request.prompt = {3, 7, 9};
+  request.max_tokens = 8;
+  request.constraint = language;
+  request.beams = {.n = 32, .length_penalty = 0, .stop = llm::BeamStop::never};
+  std::vector<std::pair<double, std::vector<TokenId>>> expected;
+  for (TokenId first = 0; first < 16; ++first) {
+    for (TokenId second = -1; second < 16; ++second) {
+      std::vector<TokenId> ids = {first};
+      std::string text(model.tokenizer()->token_text(first));
+      if (second >= 0) {
+        ids.push_back(second);
+        text += model.tokenizer()->token_text(second);
+      }
+      if (!language.accepts(text)) continue;
+      std::vector<TokenId> whole = ids;
+      whole.push_back(ends.front());
+      expected.emplace_back(engine.score(request.prompt, whole).sum, ids);
+    }
+  }
+  std::sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  ASSERT_GT(expected.size(), 10u);
+  const llm::Result result = engine.generate(request);
+  ASSERT_EQ(result.error, "");
+  ASSERT_EQ(result.beams.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(result.beams[i].ids, expected[i].second) << "answer " << i;
+    EXPECT_NEAR(result.beams[i].score, expected[i].first, 1e-4) << "answer " << i;
+    EXPECT_EQ(result.beams[i].reason, llm::FinishReason::stop);
+  }
+  // A narrow search gives answers of the language too.
+  request.beams.n = 2;
+  for (const llm::BeamAnswer& answer : engine.generate(request).beams) EXPECT_TRUE(language.accepts(answer.text));
+}
+
 TEST(BeamSearch, CanBeCancelled) {
   const Folder folder("marian", {5});
   llm::Engine engine(llm::Model::load(folder.path()), exact);

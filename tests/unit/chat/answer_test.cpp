@@ -75,6 +75,14 @@ INSTANTIATE_TEST_SUITE_P(
         Format{"invoke", "<minimax:tool_call>",
                "See.<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter name=\"city\">Paris</parameter>\n"
                "<parameter name=\"n\">2</parameter>\n</invoke>\n</minimax:tool_call>"},
+        Format{"python_calls", "<|tool_list_start|>",
+               "See.<|tool_call_start|>[get_weather(city='Paris', n=2)]<|tool_call_end|>"},
+        Format{"python_tag_call", "<|python_tag|> tool", "See.<|python_tag|>get_weather(city=\"Paris\", n = 2)"},
+        Format{"role_separators", "function call <|role_sep|>",
+               "See.<|message_sep|>\n\nfunction call<|role_sep|>\n{\"name\": \"get_weather\", \"arguments\": "
+               "{\"city\": \"Paris\", \"n\": 2}}<|message_sep|>"},
+        Format{"granite_list", "<|tool_call|>",
+               "See.<|tool_call|>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\", \"n\": 2}}]"},
         Format{"braces",
                "<|tool_call>call:", "See.<|tool_call>call:get_weather{city:<|\"|>Paris<|\"|>,n:2}<tool_call|>"}),
     [](const auto& one) { return std::string(one.param.name); });

@@ -210,10 +210,13 @@ TEST(Chain, Mirostat2CutsSurpriseAboveMuAndLearns) {
 TEST(Chain, Mirostat1CutsToTheEstimatedK) {
   // p ~ 1, 1/2, 1/4, 1/8: s = sum(t b) / sum(t^2), b = ln 2 each, t = ln 2, ln 1.5, ln 4/3:
   // s = 0.693147 * 1.386294 / (0.480453 + 0.164402 + 0.082761) = 1.320626, epsilon = 0.320626;
-  // k = (0.320626 * 2^mu / (1 - 4^-0.320626))^(1 / 1.320626); mu = 1: (0.641252 / 0.358836)^0.757217 = 1.5522 -> 2.
+  // k = (0.320626 * 2^mu / (1 - 4^-0.320626))^(1 / 1.320626); mu = 1: (0.641252 / 0.358836)^0.757217 = 1.5522, of which
+  // the whole part counts; mu = 2: (1.282504 / 0.358836)^0.757217 = 2.6236.
   SamplingOptions o = plain();
   o.mirostat = 1;
   o.mirostat_tau = 0.5f;
+  expect_shares(shares(o, table(4), logs({0.125, 0.25, 0.5, 1.0})), {0, 0, 0, 1});
+  o.mirostat_tau = 1;
   expect_shares(shares(o, table(4), logs({0.125, 0.25, 0.5, 1.0})), {0, 0, 1 / 3.0, 2 / 3.0});
 }
 
