@@ -4,7 +4,7 @@
 //   bench_kernels --benchmark_filter='matmat/.*'    256 tokens: GFLOP/s
 //   bench_kernels --benchmark_filter='encode/.*'    quantisers: GB/s of float input
 //   bench_kernels --benchmark_filter='attend/.*'    one query of 6 heads over 4096 keys: GB/s of keys and values
-//   bench_kernels --small                           as little as shows that all of them run
+//   LLM_BENCH_SMALL=1 bench_kernels                 as little as shows that all of them run
 //
 // Every instruction set of the machine is measured: matvec/<type>/<set>.
 
@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -244,7 +245,7 @@ void register_all(const Size& size) {
     }
     for (const TensorType type :
          {TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0}) {
-      const std::string name = std::string("attend/") + tensor_type_info(type).name + "/" + set;
+      const std::string name = "attend/" + std::string(tensor_type_info(type).name) + "/" + set;
       benchmark::RegisterBenchmark(name.c_str(),
                                    [table, type, size](benchmark::State& state) { attend(state, *table, type, size); });
     }
@@ -255,9 +256,7 @@ void register_all(const Size& size) {
 }  // namespace llm::kernels
 
 int main(int argc, char** argv) {
-  const bool is_small = argc > 1 && std::string_view(argv[1]) == "--small";
-  if (is_small) std::copy(argv + 2, argv + argc + 1, argv + 1);
-  if (is_small) --argc;
+  const bool is_small = std::getenv("LLM_BENCH_SMALL") != nullptr;
   llm::kernels::register_all(is_small ? llm::kernels::small : llm::kernels::Size{});
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();

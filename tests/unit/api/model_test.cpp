@@ -27,7 +27,7 @@ class LoadedModel : public testing::Test {
   // A model with a key and a tensor that no one asks for.
   std::string path_with_extras() const {
     EditableGguf file(LLM_TEST_DATA "/gguf/valid.gguf");
-    file.header.set_string("somebody.note", "nothing reads this");
+    file.header.set_string("llama.note", "nothing reads this");
     file.tensors["somebody.weight"] = {{32}, std::vector<float>(32, 1.0f)};
     file.write(folder_.file("extras.gguf"));
     return folder_.file("extras.gguf");
@@ -41,7 +41,7 @@ TEST_F(LoadedModel, TellsItsLogWhatNobodyUsed) {
   LoadOptions options;
   options.log = [&](LogLevel level, std::string_view text) { messages.emplace_back(level, text); };
   const Model model = Model::load(path_with_extras(), options);
-  const Message key{LogLevel::debug, "unused key somebody.note"};
+  const Message key{LogLevel::debug, "unused key llama.note"};
   const Message tensor{LogLevel::warning, "unused tensor somebody.weight"};
   EXPECT_EQ(std::count(messages.begin(), messages.end(), key), 1);
   EXPECT_EQ(std::count(messages.begin(), messages.end(), tensor), 1);
