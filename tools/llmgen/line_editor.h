@@ -1,7 +1,7 @@
 #ifndef LLMGEN_LINE_EDITOR_H
 #define LLMGEN_LINE_EDITOR_H
 
-#include <optional>
+#include <memory>
 #include <string>
 
 namespace llmgen {
@@ -21,8 +21,10 @@ class LineEditor {
   void prefill(const std::string& text);
 
  private:
+  struct Terminal;
+
   std::string history_file_;
-  bool terminal_;
+  std::unique_ptr<Terminal> terminal_;  // none where lines come from a file or pipe
 };
 
 }  // namespace llmgen
