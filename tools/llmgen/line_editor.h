@@ -1,7 +1,7 @@
 #ifndef LLMGEN_LINE_EDITOR_H
 #define LLMGEN_LINE_EDITOR_H
 
-#include <memory>
+#include <optional>
 #include <string>
 
 namespace llmgen {
@@ -21,10 +21,8 @@ class LineEditor {
   void prefill(const std::string& text);
 
  private:
-  struct Terminal;
-
   std::string history_file_;
-  std::unique_ptr<Terminal> terminal_;  // none where lines come from a file or pipe
+  bool terminal_;
 };
 
 }  // namespace llmgen
