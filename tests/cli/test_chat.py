@@ -160,6 +160,16 @@ class Chat(unittest.TestCase):
         chat.wait_for(r"\(cut.*> $|\n> $")
         self.assertEqual(self.messages(chat)[2], ("user", "joined \nlines"))
 
+    def test_ctrl_c_forgets_the_line_and_other_alphabets_are_typed_as_they_are(self):
+        chat = self.open("-n", "4")
+        chat.type("half a lin")
+        chat.wait_for(r"half a lin$")
+        os.killpg(chat.process.pid, signal.SIGINT)
+        chat.wait_for(r"\n> $")
+        chat.type("Grüße, 日本\r")
+        chat.wait_for(r"\(cut.*> $|\n> $")
+        self.assertEqual(self.messages(chat)[0], ("user", "Grüße, 日本"))
+
     def test_parameters_are_checked_and_shown(self):
         chat = self.open()
         for typed, said in [("/params top_k=7", r"top_k=7.*> $"), ("/params top_k=1.5", r"whole number.*> $"), ("/params n=1e99", r"whole number.*> $"),

@@ -36,7 +36,7 @@ class Constraints(unittest.TestCase):
             grammar.write_text('root ::= number ("+" number)+\nnumber ::= [1-9] [0-9]?\n')
             answer = self.answer("--grammar", grammar, n=12)
             self.assertTrue(re.fullmatch(r"[1-9][0-9]?(\+[1-9][0-9]?)+", answer["text"]) or answer["finish_reason"] == "length", answer["text"])
-        cut = self.answer("--json-object", n=3)
+        cut = self.answer("--regex", "[a-z]{60}", n=3)
         self.assertEqual(cut["finish_reason"], "length")
 
     def test_guesses_give_the_same_answer(self):

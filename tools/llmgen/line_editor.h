@@ -1,7 +1,8 @@
 #ifndef LLMGEN_LINE_EDITOR_H
 #define LLMGEN_LINE_EDITOR_H
 
-#include <optional>
+#include <deque>
+#include <memory>
 #include <string>
 
 namespace llmgen {
@@ -21,8 +22,10 @@ class LineEditor {
   void prefill(const std::string& text);
 
  private:
-  std::string history_file_;
-  bool terminal_;
+  struct Terminal;
+
+  std::unique_ptr<Terminal> terminal_;  // null: no terminal
+  std::deque<std::string> next_lines_;
 };
 
 }  // namespace llmgen
