@@ -8,7 +8,7 @@ Norm norm(const Hyper& h) {
 }
 
 Layer layer(const Hyper& h, int i) {
-  Attention a = attention(h, i, {.rope_base = 1e6, .n_head_kv = 8});
+  Attention a = attention(h, i, {.rope_base = 1e6, .n_head_kv = 8, .gguf_pairing = RopePairing::adjacent});
   set_window(a, h.integer_or(keys::window, 0));
   Experts e = experts(h, i, activation(h, Activation::silu), {.count = 8, .used = 2});
   e.router.normalize = true;
