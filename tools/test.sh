@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests need and checks the format, builds with warnings as errors, runs all tests of a release build
-# through ctest, and clang-tidy. The stages `address` and `thread` run the tests again under sanitizers: address and
-# undefined behaviour for all but timings, thread for the engine.
-# Usage: tools/test.sh [STAGE ...]   of: format release lint address thread   (the first two by default)
+# Installs what the tests need, checks the format, builds with warnings as errors and runs all tests of a release build
+# through ctest. More stages: `lint` is clang-tidy, `alone` compiles each file alone, `address` and `thread` run the tests
+# again under sanitizers: address and undefined behaviour for all but real models and timings, thread for the engine, the
+# library and batches.
+# Usage: tools/test.sh [STAGE ...]   of: format release lint alone address thread   (the first two by default)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
