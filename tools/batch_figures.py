@@ -23,7 +23,7 @@ LLMGEN = os.environ.get("LLMGEN", str(ROOT / "build/test/tools/llmgen"))
 
 def n_vocab(model):
     info = json.loads(subprocess.run([LLMGEN, "inspect", "-m", model, "--json"], stdout=subprocess.PIPE, check=True).stdout)
-    return info["n_vocab"]
+    return info["vocabulary"]
 
 
 def anonymous_kb(pid):

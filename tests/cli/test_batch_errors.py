@@ -81,7 +81,7 @@ def malformed():
 class BatchErrors(unittest.TestCase):
     def test_hundreds_of_malformed_lines_give_one_error_each_and_disturb_nothing(self):
         cases = malformed()
-        self.assertGreaterEqual(len(cases), 300)
+        self.assertGreaterEqual(len({line for line, _ in cases}), 300)
         args = ("batch", "-m", SMOLLM2, "-q", "--ids", "-c", "256")
         alone = json_lines(run(*args, input="\n".join(map(json.dumps, GOOD))).stdout)
         with tempfile.TemporaryDirectory() as folder:
