@@ -18,6 +18,7 @@
 #include "tokenizer/rwkv.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/special_roles.h"
+#include "tokenizer/text_rules.h"
 #include "tokenizer/unicode.h"
 #include "tokenizer/wordpiece.h"
 
@@ -48,7 +49,9 @@ class GgufTokenizer {
     set_defaults();
     read_tokens();
     read_special_ids();
+    rules_ = metadata_.find_string(text_rules_key);
     make_model();
+    if (rules_ && pre_ == nullptr) use_rules(false);
     assign_roles_by_text(impl_->vocabulary, impl_->special);
     add_specials();
     impl_->pipeline = std::make_unique<PiecePipeline>(impl_->vocabulary, std::move(options_));
@@ -178,7 +181,6 @@ class GgufTokenizer {
     special.add_bos = special.add_bos && special.bos;
     special.add_eos = special.add_eos && special.eos;
     special.add_sep = special.add_sep && special.sep;
-    if (special.add_sep) options_.between.push_back(*special.sep);
   }
 
   void make_model() {
@@ -199,9 +201,15 @@ class GgufTokenizer {
     }
   }
 
+  bool use_rules(bool byte_level) {
+    return apply_text_rules(*rules_, metadata_.source(), impl_->vocabulary, byte_level, options_);
+  }
+
   void make_bpe() {
+    options_.splitter = make_splitter(pre_->rule);
+    const bool takes_bytes = rules_ ? use_rules(pre_->byte_level) : pre_->byte_level;
     Bpe::Options bpe;
-    bpe.units = pre_->byte_level ? Bpe::Units::bytes : Bpe::Units::characters;
+    bpe.units = takes_bytes ? Bpe::Units::bytes : Bpe::Units::characters;
     bpe.ignore_merges = pre_->ignore_merges;
     bpe.settle_unknown_first = pre_->byte_level;
     if (pre_->rule == SplitRule::lines) {
@@ -216,11 +224,10 @@ class GgufTokenizer {
     if (merges != nullptr) {
       add_merges(*merges, *model);
     }
-    if (pre_->byte_level && !model->covers_all_bytes()) {
+    if (!rules_ && pre_->byte_level && !model->covers_all_bytes()) {
       options_.normalizer = [](std::string_view text, bool) { return replace_stray_bytes(text); };
     }
     options_.model = std::move(model);
-    options_.splitter = make_splitter(pre_->rule);
     if (model_ == "hybriddna") {
       options_.model =
           make_hybrid_dna(impl_->vocabulary, std::move(options_.model), std::exchange(options_.splitter, {}));
@@ -232,9 +239,16 @@ class GgufTokenizer {
         options_.normalizer = [](std::string_view text, bool) { return to_lower(text); };
       }
     }
+    add_ends();
+  }
+
+  // Around a text, and what stands between two.
+  void add_ends() {
     const SpecialTokens& special = impl_->special;
     if (special.add_bos) options_.before.push_back(*special.bos);
     if (special.add_eos) options_.after.push_back(*special.eos);
+    options_.between = options_.after;
+    if (special.add_sep) options_.between.push_back(*special.sep);
   }
 
   // "left right", cut at the first space after the first character.
@@ -275,9 +289,7 @@ class GgufTokenizer {
     options_.spelling = Spelling::escaped;
     options_.drop_first_space = add_space_prefix_;
     options_.fuse = impl_->special.unk.value_or(kNoToken);
-    const SpecialTokens& special = impl_->special;
-    if (special.add_bos) options_.before.push_back(*special.bos);
-    if (special.add_eos) options_.after.push_back(*special.eos);
+    add_ends();
   }
 
   void make_wordpiece() {
@@ -323,9 +335,7 @@ class GgufTokenizer {
                                               impl_->special.unk.value_or(kNoToken), byte_tokens);
     options_.spelling = Spelling::escaped;
     options_.drop_first_space = add_space_prefix_;
-    const SpecialTokens& special = impl_->special;
-    if (special.add_bos) options_.before.push_back(*special.bos);
-    if (special.add_eos) options_.after.push_back(*special.eos);
+    add_ends();
   }
 
   void add_specials() {
@@ -334,9 +344,9 @@ class GgufTokenizer {
       const TokenKind kind = vocabulary.kind(id);
       if (kind != TokenKind::control && kind != TokenKind::unknown && kind != TokenKind::user_defined) continue;
       // Unigram finds user-defined pieces by itself unless control tokens are looked for.
-      options_.specials.add(vocabulary.text(id), id, kind == TokenKind::user_defined && model_ != "t5");
+      options_.specials.add(vocabulary.text(id), id, kind == TokenKind::user_defined && (model_ != "t5" || rules_));
     }
-    set_trimming();
+    if (!rules_) set_trimming();
   }
 
   // White space around special tokens that only the names of model and pre-tokenizer tell of.
@@ -373,6 +383,7 @@ class GgufTokenizer {
   std::unique_ptr<Tokenizer::Impl> impl_;
   PiecePipeline::Options options_;
   const PreTokenizer* pre_ = nullptr;
+  std::optional<std::string_view> rules_;  // of a tokenizer.json (text_rules.h)
   bool add_space_prefix_ = false;
   bool remove_extra_whitespaces_ = false;
 };

@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <forward_list>
 #include <llm/tokenizer.hpp>
 #include <optional>
 
 #include "base/mapped_file.h"
 #include "formats/gguf_reader.h"
 #include "tokenizer/from_gguf.h"
+#include "tokenizer/numbered_pieces.h"
 #include "tokenizer/vocabulary_files.h"
+#include "tokenizer/vocabulary_lists.h"
 
 namespace llm {
 
@@ -48,15 +51,56 @@ bool looks_like_json(std::string_view text) {
   return at != std::string_view::npos && text[at] == '{';
 }
 
+// Folders without a tokenizer.json.
+class OlderFolder {
+ public:
+  explicit OlderFolder(const std::string& path) : path_(path) {}
+
+  std::optional<Tokenizer> open() {
+    const std::string_view vocabulary = read("vocab.json");
+    for (const char* name : {"source.spm", "sentencepiece.bpe.model", "spiece.model"}) {
+      if (const std::string_view pieces = read(name); !pieces.empty()) return open_pieces(pieces, vocabulary);
+    }
+    const std::optional<tokenizer::TokenizerTexts> texts = tokenizer::tokenizer_of_lists(path_);
+    if (!texts) return std::nullopt;
+    return tokenizer::make_huggingface_tokenizer(
+        {texts->tokenizer_json, texts->tokenizer_config, read("generation_config.json")}, path_);
+  }
+
+ private:
+  // A SentencePiece model whose pieces are numbered by the files beside it.
+  Tokenizer open_pieces(std::string_view pieces, std::string_view vocabulary) {
+    using tokenizer::PieceScheme;
+    const PieceScheme scheme = vocabulary.empty() ? PieceScheme::appended : PieceScheme::listed;
+    tokenizer::PieceNumbering numbering = tokenizer::read_numbering(
+        {pieces, vocabulary, config(), read("special_tokens_map.json"), model()}, scheme, path_);
+    return tokenizer::make_numbered_tokenizer(pieces, std::move(numbering), path_);
+  }
+
+  std::string_view config() { return read("tokenizer_config.json"); }
+  std::string_view model() { return read("config.json"); }
+  // Empty if there is no such file.
+  std::string_view read(const char* name) {
+    auto file = find_file(path_, name);
+    return file ? text_of(files_.emplace_front(std::move(*file))) : std::string_view();
+  }
+
+  const std::string& path_;
+  std::forward_list<MappedFile> files_;
+};
+
 Tokenizer open_folder(const std::string& path) {
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
+  for (const char* name :
+       {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "tokenizer.tiktoken", "qwen.tiktoken"}) {
     std::error_code error;
     if (std::filesystem::is_regular_file(std::filesystem::path(path) / name, error)) {
       return Tokenizer::open((std::filesystem::path(path) / name).string());
     }
   }
-  throw Error(ErrorCode::io,
-              fmt::format("{}: no tokenizer.json, tokenizer.model or tokenizer.bin in this folder", path));
+  if (std::optional<Tokenizer> tokenizer = OlderFolder(path).open()) return std::move(*tokenizer);
+  throw Error(ErrorCode::io, fmt::format("{}: no tokenizer.json, tokenizer.model, tokenizer.bin, SentencePiece model, "
+                                         "vocab.txt, or vocab.json with merges.txt in this folder",
+                                         path));
 }
 
 }  // namespace

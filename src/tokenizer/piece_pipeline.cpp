@@ -82,7 +82,11 @@ void PiecePipeline::encode_part(std::string_view part, bool starts, Scratch& scr
     part = normalized;
   }
   ModelSink sink(*options_.model, scratch, out, part.size());
-  options_.splitter.split(part, sink);
+  if (starts) {
+    options_.splitter.split_first(part, sink);
+  } else {
+    options_.splitter.split(part, sink);
+  }
   if (options_.fuse != kNoToken) {
     const auto same = [this](TokenId a, TokenId b) { return a == options_.fuse && b == options_.fuse; };
     out.erase(std::unique(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(), same), out.end());
@@ -110,7 +114,7 @@ void PiecePipeline::encode_text(const InputText& input, std::vector<TokenId>& ou
     at = match.end;
     if (match.id < 0) break;
     out.push_back(match.id);
-    starts = true;
+    starts = !options_.only_text_starts;
     if (!options_.strip_after.empty() && options_.strip_after[static_cast<std::size_t>(match.id)]) {
       while (at < text.size() && is_ascii_space(text[at])) ++at;
     }

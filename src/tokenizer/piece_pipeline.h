@@ -21,7 +21,8 @@ enum class Spelling : std::uint8_t {
 // normalised, split and encoded by itself: GGUF vocabularies, SentencePiece and tiktoken files.
 class PiecePipeline : public Pipeline {
  public:
-  // Prepares the text of one part; `starts` is true for the first part and after a special token.
+  // Prepares the text of one part; `starts` is true for the first part and after a special token (only_text_starts: at
+  // the very start of the text alone).
   using Normalizer = std::function<std::string(std::string_view part, bool starts)>;
 
   struct Options {
@@ -30,8 +31,9 @@ class PiecePipeline : public Pipeline {
     std::unique_ptr<const Model> model;
     SpecialMatcher specials;                      // cut out of the text
     std::vector<bool> strip_before, strip_after;  // [n_vocab] or empty: ASCII white space around the token is dropped
-    std::vector<TokenId> before, after;           // added around a text
-    std::vector<TokenId> between;                 // of two texts
+    bool only_text_starts = false;
+    std::vector<TokenId> before, after;  // added around a text
+    std::vector<TokenId> between;        // of two texts
     Spelling spelling = Spelling::stand_ins;
     bool drop_first_space = false;       // when decoding
     bool drop_all_first_spaces = false;  // of all tokens before the first other text

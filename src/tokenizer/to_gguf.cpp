@@ -10,61 +10,21 @@
 #include <unordered_map>
 
 #include "base/mapped_file.h"
-#include "formats/gguf_reader.h"
 #include "formats/quote.h"
 #include "tokenizer/base64.h"
-#include "tokenizer/from_gguf.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/pretokenizer_table.h"
 #include "tokenizer/protobuf.h"
+#include "tokenizer/recognize_pretokenizer.h"
+#include "tokenizer/text_rules.h"
+#include "tokenizer/vocabulary_lists.h"
+#include "tokenizer/vocabulary_trial.h"
 
 namespace llm::tokenizer {
 namespace {
 
 using formats::GgufHeader;
 using JsonNode = nlohmann::json;
-
-// Texts on which pre-tokenizers and normalisers differ: white space, line ends, digits, contractions, letters of many
-// scripts with and without marks, cases, punctuation, symbols.
-constexpr std::string_view trial_texts[] = {
-    "Hello, world! It's 12345 o'clock; we've 3.14 and 1,000,000.",
-    "  two spaces, a\ttab\n\nand   lines  \r\n  \n\n\n   end   ",
-    "I'LL don't THEY'RE you'd HELLO'S x'y 'tis",
-    "naïve café Ångström ÀÉÎ straße ŒUVRE ﬁ½²",
-    "Привет, мир! Ёлка 2024 года.",
-    "こんにちは世界。カタカナと漢字、１２３。",
-    "我想在apple工作1314151天～ 中文标点：“好”！",
-    "안녕하세요 세계 123",
-    "مرحبا بالعالم ١٢٣ שלום עולם",
-    "नमस्ते दुनिया १२३ กำลังทดสอบ ภาษาไทย កាន់តែពិសេស",
-    "🚀 (normal) 😶‍🌫️ 👩‍👩‍👧‍👦 ✅ €100 ©2024 →←",
-    "int main() { return a[0] != b->c ? x++ : ~y; } // comment_with_underscores camelCaseWords HTTPServer2",
-    "https://example.com/path?query=1&x=%20#frag user@host.org $PATH /usr/bin #!tag ====---- ......!!!!??",
-    "e\xCC\x81 a\xCC\x88 combining; Zero\xE2\x80\x8Bwidth; nbsp\xC2\xA0here; \xE3\x80\x80wide",
-    "ends with space ",
-    " ",
-    "\n",
-    "a",
-    "3 33 333 3333 33333 333333 1a2b3c A1 B22",
-    "The quick brown fox jumps over the lazy dog. THE QUICK BROWN FOX. tHe QuIcK.",
-};
-
-bool agrees(const Tokenizer& a, const Tokenizer& b, std::string_view text) {
-  for (const bool add_special : {false, true}) {
-    if (a.encode(text, {.add_special = add_special}) != b.encode(text, {.add_special = add_special})) return false;
-  }
-  return true;
-}
-
-// The first text that the keys cut otherwise; nullopt if they agree on all.
-std::optional<std::string_view> first_disagreement(const Tokenizer& tokenizer, const GgufHeader& header) {
-  const std::vector<std::byte> bytes = header.encode();
-  const Tokenizer written = make_tokenizer(formats::parse_gguf(bytes, "the vocabulary").metadata);
-  for (const std::string_view text : trial_texts) {
-    if (!agrees(tokenizer, written, text)) return text;
-  }
-  return std::nullopt;
-}
 
 // Where rank r stands for token t: a merge that came earlier is a higher score.
 std::unordered_map<std::string, float> scores_of_merges(const JsonNode& merges) {
@@ -97,6 +57,7 @@ class VocabularyWriter {
     read_files();
     const std::string type = model_.is_object() ? model_.value("type", guessed_type()) : "";
     add_roles();
+    if (type == "BPE") refuse_other_bpe();
     if (type == "BPE" && !model_.value("byte_fallback", false)) return write_byte_bpe();
     if (type == "BPE") return write_sentencepiece_bpe();
     if (type == "WordPiece") return write_wordpiece();
@@ -127,8 +88,18 @@ class VocabularyWriter {
       return;
     }
     unigram_file_ = tokenizer_.description().find("unigram") != std::string::npos;
-    const std::filesystem::path sentencepiece = folder / "tokenizer.model";
-    if (!unigram_file_ || !std::filesystem::is_regular_file(sentencepiece, error)) {
+    std::filesystem::path sentencepiece;
+    for (const char* name : {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model"}) {
+      if (std::filesystem::is_regular_file(folder / name, error)) sentencepiece = folder / name;
+    }
+    if (sentencepiece.empty()) {
+      if (const auto texts = tokenizer_of_lists(folder_)) {
+        json_ = JsonNode::parse(texts->tokenizer_json);
+        model_ = json_["model"];
+        return;
+      }
+    }
+    if (!unigram_file_ || sentencepiece.empty()) {
       if (tokenizer_.description().find("tiktoken") != std::string::npos) {
         fail("a tiktoken vocabulary without tokenizer.json, which GGUF files cannot hold");
       }
@@ -194,7 +165,17 @@ class VocabularyWriter {
     const auto at = std::search(whole.begin(), whole.end(), plain.begin(), plain.end());
     const bool begins = at != whole.begin(), ends = whole.end() - at > static_cast<std::ptrdiff_t>(plain.size());
     if (begins && !special.bos) special.bos = whole.front();
-    if (ends && !special.eos) special.eos = whole.back();
+    if (ends && !special.eos && special.sep != whole.back()) special.eos = whole.back();
+    if (!special.eos) special.eos = end_in_config();
+    // Ends of generation that generation_config.json names beside the first.
+    for (const TokenId id : special.end_of_generation) {
+      if (special.eos == id || special.eot == id || special.eom == id) continue;
+      if (!special.eot) {
+        special.eot = id;
+      } else if (!special.eom) {
+        special.eom = id;
+      }
+    }
     set_id("bos_token_id", special.bos);
     set_id("eos_token_id", special.eos);
     set_id("unknown_token_id", special.unk);
@@ -212,22 +193,82 @@ class VocabularyWriter {
     set_id("fim_sep_token_id", special.fim_separator);
     header_.set_bool(key("add_bos_token"), begins);
     header_.set_bool(key("add_eos_token"), ends);
+    const std::size_t n_between = tokenizer_.encode_pair("a", "a", {.add_special = true}).size() - 2 * plain.size() -
+                                  (whole.size() - plain.size());
+    adds_separator_ = special.sep && n_between > (ends ? 1U : 0U);
+    header_.set_bool(key("add_sep_token"), adds_separator_);
   }
 
-  // The first setting with which the keys cut the texts as the tokenizer does.
-  void choose(const std::vector<Setting>& settings, const std::string& advice) {
-    std::string_view differs;
+  void refuse_other_bpe() const {
+    for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+      const auto found = model_.find(name);
+      if (found != model_.end() && found->is_string() && !found->get_ref<const std::string&>().empty()) {
+        fail(fmt::format("a BPE with {} {}, which GGUF files cannot hold", name,
+                         formats::quote(found->get<std::string>())));
+      }
+    }
+  }
+
+  // eos_token_id of generation_config.json or config.json.
+  std::optional<TokenId> end_in_config() const {
+    for (const char* name : {"generation_config.json", "config.json"}) {
+      const std::filesystem::path path = std::filesystem::path(folder_) / name;
+      std::error_code error;
+      if (!std::filesystem::is_regular_file(path, error)) continue;
+      const MappedFile file(path.string());
+      const JsonNode config = JsonNode::parse(file.bytes().begin(), file.bytes().end(), nullptr, false);
+      if (!config.is_object()) continue;
+      JsonNode id = config.value("eos_token_id", JsonNode());
+      if (id.is_array() && !id.empty()) id = JsonNode(id[0]);
+      if (id.is_number_integer() && id >= 0 && id < n_vocab_) return id.get<TokenId>();
+    }
+    return std::nullopt;
+  }
+
+  // Readers take id 11 for the end of a text where a byte-level vocabulary names none: an unused token is named then.
+  void name_some_end() {
+    if (tokenizer_.special().eos || end_in_config()) return;
+    for (TokenId id = 0; id < n_vocab_; ++id) {
+      const bool unused = id >= tokenizer_.n_vocab() || tokenizer_.token_kind(id) == TokenKind::unused;
+      if (unused) return set_id("eos_token_id", id);
+    }
+  }
+
+  // The first setting that cuts plain texts as the tokenizer does. What the keys of GGUF files say then is all that
+  // other readers know; if that is not all there is to say, the rules themselves go with it. Returns what they add.
+  std::string choose(const VocabularyTrial& trial, const std::vector<Setting>& settings) {
+    std::optional<std::string> differs;
     for (const Setting& set : settings) {
       set();
-      const std::optional<std::string_view> text = first_disagreement(tokenizer_, header_);
-      if (!text) return;
-      differs = *text;
+      differs = trial.difference(header_, VocabularyTrial::Texts::plain);
+      if (!differs) break;
     }
-    fail(fmt::format("the vocabulary cannot be written: {} would be cut otherwise{}", formats::quote(differs), advice));
+    if (differs) {
+      fail(fmt::format("the vocabulary cannot be written: {} would be cut otherwise", formats::quote(*differs)));
+    }
+    return add_rules(trial);
+  }
+
+  std::string add_rules(const VocabularyTrial& trial) {
+    if (!trial.difference(header_, VocabularyTrial::Texts::all) && !strips_white_space()) return "";
+    if (json_.is_object()) header_.set_string(text_rules_key, text_rules(json_));
+    if (const auto differs = trial.difference(header_, VocabularyTrial::Texts::all)) {
+      fail(fmt::format("the vocabulary cannot be written: {} would be cut otherwise", formats::quote(*differs)));
+    }
+    return "; some texts are cut so by llmgen only";
+  }
+
+  bool strips_white_space() const {
+    if (!json_.is_object()) return false;
+    for (const JsonNode& token : json_.value("added_tokens", JsonNode::array())) {
+      if (token.value("lstrip", false) || token.value("rstrip", false)) return true;
+    }
+    return false;
   }
 
   std::string write_byte_bpe() {
     header_.set_string(key("model"), "gpt2");
+    name_some_end();
     set_tokens([this](TokenId id) { return std::string(tokenizer_.token_text(id)); }, nullptr);
     std::vector<std::string> merges;
     for (const JsonNode& merge : model_.value("merges", JsonNode::array())) {
@@ -235,45 +276,22 @@ class VocabularyWriter {
                                         : merge.get<std::string>());
     }
     header_.set_strings(key("merges"), merges);
-    std::string chosen = pre_;
-    std::vector<Setting> settings;
-    const auto add = [&](std::string_view name) {
-      settings.push_back([this, name, &chosen] {
-        chosen = std::string(name);
-        header_.set_string(key("pre"), name);
-      });
-    };
     if (!pre_.empty()) {
       if (find_pretokenizer(pre_) == nullptr) fail(fmt::format("no pre-tokenizer {}", formats::quote(pre_)));
       header_.set_string(key("pre"), pre_);
-      return fmt::format("BPE ({})", chosen);
+      return fmt::format("BPE ({})", pre_);
     }
-    for (const std::string_view name : candidates()) add(name);
-    choose(settings, " with every pre-tokenizer; --pretokenizer NAME writes one all the same");
-    return fmt::format("BPE ({})", chosen);
-  }
-
-  // One name for each way of cutting. Of equal ones the name that readers have known longest.
-  std::vector<std::string_view> candidates() const {
-    const bool ignores = model_.value("ignore_merges", false);
-    std::vector<std::string_view> names;
-    std::vector<std::pair<SplitRule, bool>> seen;
-    // What most models have is tried first.
-    for (const std::string_view first : {"llama-bpe", "qwen2", "gpt-2", "smollm", "deepseek-v3", "gpt-4o", "tekken"}) {
-      add_candidate(*find_pretokenizer(first), ignores, names, seen);
+    const VocabularyTrial trial(tokenizer_, json_);
+    for (const RecognizedPreTokenizer& pre :
+         recognize_pretokenizer(json_.value("pre_tokenizer", JsonNode()), model_.value("ignore_merges", false),
+                                VocabularyTrial::texts())) {
+      header_.set_string(key("pre"), pre.name);
+      if (find_pretokenizer(pre.name)->add_sep != adds_separator_) continue;
+      if (!trial.difference(header_, VocabularyTrial::Texts::plain)) {
+        return fmt::format("BPE ({}{})", pre.name, add_rules(trial));
+      }
     }
-    for (const PreTokenizer& pre : pretokenizers()) {
-      if (pre.name != "default" && pre.byte_level) add_candidate(pre, ignores, names, seen);
-    }
-    return names;
-  }
-
-  static void add_candidate(const PreTokenizer& pre, bool ignores, std::vector<std::string_view>& names,
-                            std::vector<std::pair<SplitRule, bool>>& seen) {
-    const std::pair<SplitRule, bool> kind{pre.rule, pre.add_sep};
-    if (pre.ignore_merges != ignores || std::find(seen.begin(), seen.end(), kind) != seen.end()) return;
-    seen.push_back(kind);
-    names.push_back(pre.name);
+    fail("its pre_tokenizer has no name in GGUF files; --pretokenizer NAME writes one of theirs all the same");
   }
 
   std::string write_sentencepiece_bpe() {
@@ -287,8 +305,7 @@ class VocabularyWriter {
       const auto found = scores.find(std::string(tokenizer_.token_text(id)));
       return found == scores.end() ? -1e6f : found->second;
     });
-    choose(switches({"add_space_prefix"}), "");
-    return "SentencePiece BPE";
+    return "SentencePiece BPE" + choose(VocabularyTrial(tokenizer_, json_), switches({"add_space_prefix"}));
   }
 
   // All combinations of these keys, the usual one (all true) first.
@@ -318,8 +335,8 @@ class VocabularyWriter {
     set_id("bos_token_id", whole.front());
     set_id("cls_token_id", whole.front());
     set_id("seperator_token_id", whole.back());
-    choose(switches({"normalizer.lowercase", "normalizer.strip_accents"}), "");
-    return "WordPiece";
+    return "WordPiece" +
+           choose(VocabularyTrial(tokenizer_, json_), switches({"normalizer.lowercase", "normalizer.strip_accents"}));
   }
 
   std::string write_unigram() {
@@ -331,8 +348,8 @@ class VocabularyWriter {
     if (!characters_.empty()) {
       header_.set_i8s(key("precompiled_charsmap"), std::as_bytes(std::span(characters_)));
     }
-    choose(switches({"add_space_prefix", "remove_extra_whitespaces"}), "");
-    return "Unigram";
+    return "Unigram" +
+           choose(VocabularyTrial(tokenizer_, json_), switches({"add_space_prefix", "remove_extra_whitespaces"}));
   }
 
   void find_characters(const JsonNode& normalizer) {
@@ -351,7 +368,8 @@ class VocabularyWriter {
   GgufHeader& header_;
   JsonNode json_, model_;
   bool unigram_file_ = false;
-  std::string characters_;  // SentencePiece's map of replacements
+  bool adds_separator_ = false;  // between two texts, besides the end of the first
+  std::string characters_;       // SentencePiece's map of replacements
 };
 
 }  // namespace
