@@ -121,7 +121,7 @@ struct EmbedOptions {
 };
 
 struct EmbedResult {
-  std::vector<float> values = {};  ///< [n_embd], or [n_tokens, n_embd] without pooling
+  std::vector<float> values = {};  ///< [n_embedding], or [n_tokens, n_embd] without pooling
   std::string error = {};          ///< not empty: what went wrong, and what kind:
   ErrorCode error_code = ErrorCode::internal;
 };

@@ -30,7 +30,9 @@ struct ConvertOptions {
 struct Conversion {
   std::string architecture;           ///< general.architecture of the file
   std::vector<std::string> left_out;  ///< tensors of the folder that such files have no place for
-  std::string vocabulary;             ///< what was written, in words; empty: the folder has none
+  /// Keys and tensors that other engines do not read from such files: they compute otherwise, or refuse the file.
+  std::vector<std::string> unread_elsewhere = {};
+  std::string vocabulary;  ///< what was written, in words; empty: the folder has none
 };
 
 /// Writes a Hugging Face folder or a llama2.c checkpoint as a GGUF file. Before any weight is read the file's header is

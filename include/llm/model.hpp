@@ -57,6 +57,7 @@ struct ModelInfo {
   std::string tokenizer;            ///< description; empty: no vocabulary
   std::string chat_template;        ///< the default one; empty: none
   std::string pooling;              ///< "mean", "cls", "last" or "none"
+  std::int64_t n_embedding = 0;     ///< numbers of a joined vector: n_embd, or what the model projects it to
   /// Sampling settings in the file or in generation_config.json, by the names of SamplingOptions. Nothing applies them
   /// unasked.
   std::vector<std::pair<std::string, double>> sampling;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <llm/files.hpp>
 #include <map>
@@ -46,6 +47,7 @@ std::vector<std::int64_t> extents(const BoundTensor& tensor) {
 TensorType written_type(const BoundTensor& tensor, const api::WeightRecipe* recipe, std::int64_t n_layer) {
   if (stays_float(tensor)) return TensorType::F32;
   if (recipe == nullptr || tensor.type == TensorType::MXFP4) return tensor.type;
+  if (tensor.name.ends_with("attn_rel_b.weight")) return TensorType::F32;
   return api::recipe_type(*recipe, tensor.name, tensor.shape.back(), n_layer);
 }
 
@@ -125,6 +127,30 @@ void write_tensor(GgufWriter& writer, const BoundTensor& tensor, TensorType type
   }
 }
 
+// Projections of joined vectors: files of this architecture hold up to two, without biases.
+void add_projections(const api::EmbeddingHead& head, const std::string& folder, model::GgufExport& plan) {
+  if (head.dense.empty()) return;
+  const bool plain = std::all_of(head.dense.begin(), head.dense.end(),
+                                 [](const auto& dense) { return dense.bias.empty() && !dense.tanh; });
+  if (plan.architecture != "gemma-embedding" || head.dense.size() > 2 || !plain) {
+    throw Error(ErrorCode::model,
+                fmt::format("{}: the projections of its vectors (Dense in modules.json) have no place "
+                            "in GGUF files of architecture '{}'",
+                            folder, plan.architecture));
+  }
+  for (std::size_t i = 0; i < head.dense.size(); ++i) {
+    const api::EmbeddingHead::Dense& dense = head.dense[i];
+    const std::string name = fmt::format("dense_{}", i + 2);
+    BoundTensor tensor{"", name + ".weight", {dense.n_out, dense.n_in}, TensorType::F32, {}};
+    tensor.row = [values = dense.weight, n = dense.n_in](std::int64_t row, std::byte* out) {
+      std::memcpy(out, values.data() + row * n, static_cast<std::size_t>(n) * sizeof(float));
+    };
+    plan.tensors.push_back(std::move(tensor));
+    plan.keys[name + "_feat_in"] = dense.n_in;
+    plan.keys[name + "_feat_out"] = dense.n_out;
+  }
+}
+
 }  // namespace
 
 Conversion convert(const std::string& folder, const std::string& output, const ConvertOptions& options,
@@ -133,6 +159,10 @@ Conversion convert(const std::string& folder, const std::string& output, const C
   const auto file = formats::WeightsFile::open(folder);
   model::GgufExport plan = model::export_gguf(*file);
   const auto n_layer = std::get<std::int64_t>(plan.keys.at("block_count"));
+  const api::EmbeddingHead head =
+      api::read_embedding_head(*file, std::get<std::int64_t>(plan.keys.at("embedding_length")));
+  if (!head.refused.empty()) throw Error(ErrorCode::model, head.refused);
+  add_projections(head, folder, plan);
 
   std::vector<TensorType> types;
   for (const BoundTensor& tensor : plan.tensors) types.push_back(written_type(tensor, recipe, n_layer));
@@ -143,7 +173,7 @@ Conversion convert(const std::string& folder, const std::string& output, const C
   header.set_u32("general.file_type", recipe != nullptr ? recipe->file_type : file_type_of(plan.tensors, types));
   header.set_u32("general.quantization_version", 2);
   set_sampling(header, folder);
-  if (const auto pooling = api::folder_pooling(*file)) {
+  if (const auto& pooling = head.pooling) {
     static constexpr std::array<std::string_view, 5> names = {"none", "mean", "cls", "last", "rank"};
     const auto found = std::find(names.begin(), names.end(), *pooling);
     if (found == names.end())
@@ -154,7 +184,7 @@ Conversion convert(const std::string& folder, const std::string& output, const C
   if (plan.n_token_types > 0) {
     header.set_u32("tokenizer.ggml.token_type_count", static_cast<std::uint32_t>(plan.n_token_types));
   }
-  Conversion result{plan.architecture, plan.left_out, {}};
+  Conversion result{plan.architecture, plan.left_out, model::unread_elsewhere(plan), {}};
   if (const std::optional<Tokenizer> tokenizer = api::open_tokenizer(*file)) {
     result.vocabulary = tokenizer::write_gguf_vocabulary(
         *tokenizer, folder, std::get<std::int64_t>(plan.keys.at("vocab_size")), options.pretokenizer, header);

@@ -89,7 +89,8 @@ Model Model::load(const std::string& path, const LoadOptions& options) {
   api::GenerationFile generation = api::generation_file(impl->model->file(), is_encoder_decoder);
   impl->tokens = token_table(impl->tokenizer, impl->model->spec().n_vocab, std::move(generation.end_tokens));
   impl->generation = std::move(generation.defaults);
-  impl->info = api::model_info(*impl->model);
+  impl->embedding_head = api::read_embedding_head(impl->model->file(), impl->model->spec().n_embd);
+  impl->info = api::model_info(*impl->model, impl->embedding_head);
   if (impl->tokenizer) impl->info.tokenizer = impl->tokenizer->description();
   impl->chat_templates = api::chat_templates(impl->model->file());
   for (const std::string& key : impl->info.unused_keys) impl->say(LogLevel::debug, fmt::format("unused key {}", key));
@@ -125,7 +126,8 @@ MemoryPlan Model::plan(std::int64_t n_context, KvType kv_type, int n_sequences) 
 ModelInfo inspect(const std::string& path) {
   const std::unique_ptr<formats::WeightsFile> file = formats::WeightsFile::open(path);
   try {
-    return api::model_info(*model::Model::describe(*file));
+    const auto described = model::Model::describe(*file);
+    return api::model_info(*described, api::read_embedding_head(*file, described->spec().n_embd));
   } catch (const Error&) {
     return api::model_info(*file);
   }

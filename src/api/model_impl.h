@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/embedding_head.h"
 #include "model/model.h"
 #include "sampling/token_table.h"
 #include "sampling/token_trie.h"
@@ -24,6 +25,7 @@ struct Model::Impl {
   std::unique_ptr<sampling::TokenTable> tokens;
   std::map<std::string, std::string, std::less<>> chat_templates;  // "" is the default one
   ModelInfo info;
+  api::EmbeddingHead embedding_head;
   GenerationDefaults generation;
   LogSink log;
   std::uint64_t held_bytes = 0;  // of the weights: private memory that is taken already
@@ -46,10 +48,8 @@ struct Model::Impl {
 namespace api {
 
 // Facts of a file: of a bound model, or from metadata alone if nothing here can run it.
-ModelInfo model_info(const model::Model& model);
+ModelInfo model_info(const model::Model& model, const EmbeddingHead& head);
 ModelInfo model_info(const formats::WeightsFile& file);
-// How folders of sentence encoders say, beside the model, that positions are joined ("mean", "cls" ...).
-std::optional<std::string> folder_pooling(const formats::WeightsFile& file);
 // generation_config.json of a folder; null if there is none or it is no JSON.
 nlohmann::json generation_config(const std::string& folder);
 // Chat templates of the file or of its folder, by name.

@@ -142,13 +142,14 @@ ModelInfo file_info(const WeightsFile& file) {
 
 }  // namespace
 
-ModelInfo model_info(const model::Model& model) {
+ModelInfo model_info(const model::Model& model, const EmbeddingHead& head) {
   const model::ModelSpec& spec = model.spec();
   ModelInfo info = file_info(model.file());
   info.architecture = spec.architecture;
   info.n_params = model.n_parameters();
   info.n_layer = spec.n_layer;
   info.n_embd = spec.n_embd;
+  info.n_embedding = head.width(spec.n_embd);
   info.n_head = spec.n_head;
   info.n_head_kv = spec.n_head_kv;
   info.n_vocab = spec.n_vocab;
@@ -161,7 +162,7 @@ ModelInfo model_info(const model::Model& model) {
   if (spec.pooling_known) {
     info.pooling = pooling_name(spec.pooling);
   } else {
-    info.pooling = folder_pooling(model.file()).value_or(info.is_encoder ? "mean" : "last");
+    info.pooling = head.pooling.value_or(info.is_encoder ? "mean" : "last");
   }
   info.unused_keys = model.unused_keys();
   info.unused_tensors = model.unused_tensors();
@@ -196,35 +197,6 @@ ModelInfo model_info(const WeightsFile& file) {
     info.n_vocab = static_cast<std::int64_t>(tokens->count);
   }
   return info;
-}
-
-std::optional<std::string> folder_pooling(const WeightsFile& file) {
-  if (file.kind() != SourceKind::hugging_face) return std::nullopt;
-  const auto text = read_text(fs::path(file.path()) / "1_Pooling" / "config.json");
-  if (!text) return std::nullopt;
-  const nlohmann::json config = nlohmann::json::parse(*text, nullptr, false);
-  if (!config.is_object()) return std::nullopt;
-  const auto is_set = [&](const char* key) {
-    const auto at = config.find(key);
-    return at != config.end() && at->is_boolean() && at->get<bool>();
-  };
-  if (const auto mode = config.find("pooling_mode"); mode != config.end() && mode->is_string()) {
-    const std::string name = mode->get<std::string>();
-    return name == "lasttoken" ? "last" : name;
-  }
-  static constexpr std::pair<const char*, const char*> modes[] = {
-      {"pooling_mode_cls_token", "cls"},
-      {"pooling_mode_mean_tokens", "mean"},
-      {"pooling_mode_lasttoken", "last"},
-      {"pooling_mode_max_tokens", "max"},
-      {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"},
-      {"pooling_mode_weightedmean_tokens", "weightedmean"}};
-  // Several are put side by side; what is not there is refused by its name when vectors are asked for.
-  std::string name;
-  for (const auto& [key, mode] : modes) {
-    if (is_set(key)) name += (name.empty() ? "" : "+") + std::string(mode);
-  }
-  return name.empty() ? std::nullopt : std::optional(name);
 }
 
 nlohmann::json generation_config(const std::string& folder) {

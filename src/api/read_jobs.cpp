@@ -101,12 +101,14 @@ EmbedJob::EmbedJob(const Model::Impl& model, std::vector<TokenId> ids, const Emb
     : ids_(std::move(ids)),
       normalize_(options.normalize),
       whole_(model.model->spec().needs_whole_sequence()),
+      head_(model.embedding_head),
       done_(std::move(done)),
       sum_(static_cast<std::size_t>(model.model->spec().n_embd)) {
   const std::string pooling = options.pooling.empty() ? model.info.pooling : options.pooling;
   if (model.info.is_encoder_decoder) {
     throw Error(ErrorCode::usage, "embedding: found an encoder-decoder, expected an encoder or a decoder");
   }
+  if (pooling != "none" && !head_.refused.empty()) throw Error(ErrorCode::model, head_.refused);
   if (pooling == "mean") {
     pooling_ = Pooling::mean;
   } else if (pooling == "cls") {
@@ -160,8 +162,9 @@ void EmbedJob::finish() {
     const auto n = static_cast<double>(ids_.size());
     for (const double sum : sum_) result_.values.push_back(static_cast<float>(sum / n));
   }
+  if (pooling_ != Pooling::none) head_.project(result_.values);
   if (!normalize_) return;
-  const std::size_t width = sum_.size();
+  const std::size_t width = pooling_ == Pooling::none ? sum_.size() : result_.values.size();
   for (std::size_t at = 0; at < result_.values.size(); at += width) {
     normalize(std::span(result_.values).subspan(at, width));
   }

@@ -62,6 +62,7 @@ class EmbedJob : public SequenceJob {
   std::vector<TokenId> ids_;
   Pooling pooling_ = Pooling::mean;
   bool normalize_, whole_;
+  const EmbeddingHead& head_;
   std::function<void(EmbedResult)> done_;
   std::vector<double> sum_;  // [n_embd]
   EmbedResult result_;

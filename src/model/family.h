@@ -61,6 +61,8 @@ struct Family {
   std::vector<std::string_view> gguf = {};          // general.architecture
   std::vector<std::string_view> hugging_face = {};  // model_type
   std::string_view special = {};                    // for docs/models.md: what is unlike the plain decoder
+  // Folders only: which of those with its model_type are of this family and not of the one without such a condition.
+  bool (*claims)(const Hyper&) = nullptr;
 
   // Values for keys that are absent from config.json.
   struct Defaults {

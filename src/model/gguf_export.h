@@ -29,6 +29,10 @@ GgufExport export_gguf(const formats::WeightsFile& folder);
 // Sets the keys in a file's header, under the architecture's prefix.
 void set_keys(formats::GgufHeader& header, const std::string& architecture, const GgufKeys& keys);
 
+// Keys and tensors that llmgen reads from such a file and the field's other engines do not: they compute otherwise, or
+// refuse the file.
+std::vector<std::string> unread_elsewhere(const GgufExport& plan);
+
 // Keys that follow from what the model computes, whatever the family.
 GgufKeys keys_of(const ModelSpec& spec);
 

@@ -18,6 +18,11 @@ class KeyWriter {
   GgufKeys write() {
     const Stack& stack = spec_.decoder;
     keys_["block_count"] = std::int64_t{spec_.n_layer};
+    if (spec_.kind == ModelKind::encoder_decoder) {
+      keys_["block_count"] = static_cast<std::int64_t>(spec_.encoder.layers.size());
+      keys_["decoder_block_count"] = std::int64_t{spec_.n_layer};
+      if (spec_.decoder_start_token >= 0) keys_["decoder_start_token_id"] = std::int64_t{spec_.decoder_start_token};
+    }
     keys_["context_length"] = spec_.n_position_max != 0 ? spec_.n_position_max : spec_.n_context_train;
     keys_["embedding_length"] = std::int64_t{spec_.n_embd};
     keys_["vocab_size"] = std::int64_t{spec_.n_vocab};

@@ -104,6 +104,8 @@ std::span<const TensorName> common_names() {
 }
 
 bool is_inert_tensor(std::string_view name) {
+  // Projections of joined vectors: not part of the forward pass.
+  if (name.starts_with("dense_2.") || name.starts_with("dense_3.")) return true;
   if (name == "decoder.weight" || name.starts_with("discriminator_predictions.")) return true;
   return std::any_of(std::begin(inert_endings), std::end(inert_endings),
                      [&](std::string_view ending) { return name.ends_with(ending); });

@@ -73,12 +73,17 @@ const Family* find_gguf_family(std::string_view architecture) {
 
 const Family& find_family(const Hyper& h) {
   const std::string& name = h.architecture();
+  const Family* found = nullptr;
   for (const Family* family : families()) {
     const auto& names = h.gguf() ? family->gguf : family->hugging_face;
-    for (const std::string_view known : names) {
-      if (known == name) return *family;
+    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    if (h.gguf() || family->claims == nullptr) {
+      found = family;
+    } else if (family->claims(h)) {
+      return *family;
     }
   }
+  if (found != nullptr) return *found;
   throw Error(ErrorCode::model,
               fmt::format("{}: {} {}, expected a known architecture (docs/models.md lists them)", h.file().path(),
                           h.gguf() ? "general.architecture" : "model_type", formats::quote(name)));

@@ -1,5 +1,6 @@
 """convert, fill, embed: folders as GGUF files, masks, vectors; settings that a model recommends."""
 import json
+import math
 import pathlib
 import random
 import shutil
@@ -80,7 +81,7 @@ class Convert(unittest.TestCase):
 
     def test_says_what_it_wrote(self):
         done = run_json("convert", GOLDEN / "mixtral", "-o", self.folder / "m.gguf", "--json")
-        self.assertEqual(done, {"output": str(self.folder / "m.gguf"), "architecture": "llama", "vocabulary": "", "left_out": []})
+        self.assertEqual(done, {"output": str(self.folder / "m.gguf"), "architecture": "llama", "vocabulary": "", "left_out": [], "unread_elsewhere": []})
 
     def test_refusals_leave_nothing_behind(self):
         for model, code, text in ((GOLDEN / "albert", 5, b"albert"), (GOLDEN / "llama-gqa/model.gguf", 2, b"GGUF"), (self.folder / "no", 4, b"no"),
@@ -180,6 +181,56 @@ class Convert(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn(b"'max'", done.stderr)
         self.assertEqual(run("embed", "-m", model, "-p", "w10", "--pooling", "mean").returncode, 0)
+
+    def with_projection(self, activation):
+        model = self.masked_bert()
+        modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Normalize", "Normalize")]
+        (model / "modules.json").write_text(json.dumps([{"idx": i, "name": str(i), "path": path, "type": "sentence_transformers.models." + kind}
+                                                        for i, (path, kind) in enumerate(modules)]))
+        for path, _ in modules[1:]:
+            (model / path).mkdir()
+        (model / "1_Pooling/config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
+        (model / "2_Dense/config.json").write_text(json.dumps({"in_features": 32, "out_features": 5, "bias": True, "activation_function": activation}))
+        draw = random.Random(3)
+        weight, bias = [draw.gauss(0, 1) for _ in range(5 * 32)], [draw.gauss(0, 1) for _ in range(5)]
+        write_safetensors(model / "2_Dense/model.safetensors", {"linear.weight": ("F32", [5, 32], struct.pack("<160f", *weight)),
+                                                                "linear.bias": ("F32", [5], struct.pack("<5f", *bias))})
+        return model, weight, bias
+
+    def test_embed_projects_as_the_modules_of_the_folder_say(self):
+        model, weight, bias = self.with_projection("torch.nn.modules.activation.Tanh")
+        rows = run_json("embed", "-m", model, "-p", "w10 w11", "--pooling", "none", "--no-normalize")["embeddings"]
+        mean = [sum(column) / len(rows) for column in zip(*rows)]
+        expected = [math.tanh(bias[k] + sum(w * x for w, x in zip(weight[32 * k:], mean))) for k in range(5)]
+        found = run_json("embed", "-m", model, "-p", "w10 w11", "--no-normalize")["embedding"]
+        self.assertEqual(len(found), 5)
+        length = math.sqrt(sum(x * x for x in expected))
+        unit = run_json("embed", "-m", model, "-p", "w10 w11")["embedding"]
+        for k in range(5):
+            self.assertAlmostEqual(found[k], expected[k], places=5)
+            self.assertAlmostEqual(unit[k], expected[k] / length, places=5)
+        self.assertEqual(len(run("embed", "-m", model, "-p", "w10 w11", "--format", "raw").stdout), 20)
+        # GGUF files of bert have no place for the projection.
+        done = run("convert", model, "-o", self.folder / "m.gguf")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn(b"Dense", done.stderr)
+
+    def test_embed_refuses_modules_that_are_not_there(self):
+        model, _, _ = self.with_projection("torch.nn.modules.activation.SELU")
+        done = run("embed", "-m", model, "-p", "w10")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn(b"SELU", done.stderr)
+        self.assertEqual(run("embed", "-m", model, "-p", "w10", "--pooling", "none").returncode, 0)
+        modules = json.loads((model / "modules.json").read_text())
+        modules[2]["type"] = "sentence_transformers.models.CNN"
+        (model / "modules.json").write_text(json.dumps(modules))
+        self.assertIn(b"models.CNN", run("embed", "-m", model, "-p", "w10").stderr)
+
+    def test_says_what_other_engines_do_not_read(self):
+        done = run("convert", GOLDEN / "mistral-swa", "-o", self.folder / "m.gguf", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["unread_elsewhere"], ["attention.sliding_window 8"])
+        self.assertIn(b"other engines do not read attention.sliding_window 8", done.stderr)
 
     def test_recommended_settings_give_way_to_flags(self):
         model = self.copy("llama-gqa")

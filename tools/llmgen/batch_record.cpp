@@ -228,7 +228,7 @@ class LineParser {
       record_.base64 = format == "base64";
     }
     if (body.contains("dimensions")) {
-      const std::int64_t n = model_.info().n_embd;
+      const std::int64_t n = model_.info().n_embedding;
       if (body["dimensions"] != n)
         wrong_field("dimensions", fmt::format("{} (the model has no other)", n), body["dimensions"]);
     }

@@ -43,17 +43,17 @@ std::vector<std::vector<llm::TokenId>> inputs(const CLI::App& app, const EmbedFl
   return texts;
 }
 
-void print(Output& out, const EmbedFlags& flags, std::size_t index, std::size_t n_embd,
+void print(Output& out, const EmbedFlags& flags, std::size_t index, std::size_t width,
            const std::vector<float>& values) {
   if (flags.format == "raw") {
     out.text(std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
-  } else if (values.size() == n_embd) {
+  } else if (values.size() == width) {
     out.line(dump({{"index", index}, {"embedding", values}}));
   } else {
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    for (std::size_t i = 0; i + n_embd <= values.size(); i += n_embd) {
+    for (std::size_t i = 0; i + width <= values.size(); i += width) {
       rows.push_back(std::vector<float>(values.begin() + static_cast<std::ptrdiff_t>(i),
-                                        values.begin() + static_cast<std::ptrdiff_t>(i + n_embd)));
+                                        values.begin() + static_cast<std::ptrdiff_t>(i + width)));
     }
     out.line(dump({{"index", index}, {"embeddings", rows}}));
   }
@@ -72,7 +72,8 @@ int run_embed(const CLI::App& app, const EmbedFlags& flags) {
                              flags.normalize ? "vectors of length 1" : "not normalised"));
 
   Output out;
-  const auto n_embd = static_cast<std::size_t>(model.info().n_embd);
+  const bool pooled = (flags.pooling.empty() ? model.info().pooling : flags.pooling) != "none";
+  const auto width = static_cast<std::size_t>(pooled ? model.info().n_embedding : model.info().n_embd);
   std::vector<llm::EmbedResult> results(texts.size());
   std::vector<bool> done(texts.size());
   std::size_t n_printed = 0;
@@ -80,7 +81,7 @@ int run_embed(const CLI::App& app, const EmbedFlags& flags) {
     for (; n_printed < texts.size() && done[n_printed]; ++n_printed) {
       const llm::EmbedResult& result = results[n_printed];
       if (!result.error.empty()) throw llm::Error(llm::ErrorCode::usage, result.error);
-      print(out, flags, n_printed, n_embd, result.values);
+      print(out, flags, n_printed, width, result.values);
       results[n_printed] = {};
     }
   };

@@ -44,12 +44,16 @@ void say_what_was_written(const FileFlags& flags, const llm::Conversion& done) {
   console.detail(fmt::format("architecture {}, vocabulary {}", done.architecture,
                              done.vocabulary.empty() ? "none" : done.vocabulary));
   for (const std::string& name : done.left_out) console.detail(fmt::format("left out: tensor {}", name));
+  for (const std::string& what : done.unread_elsewhere) {
+    console.warning(fmt::format("other engines do not read {}: they compute otherwise or refuse the file", what));
+  }
   if (!flags.json) return;
   Output out;
   out.line(dump({{"output", flags.output},
                  {"architecture", done.architecture},
                  {"vocabulary", done.vocabulary},
-                 {"left_out", done.left_out}}));
+                 {"left_out", done.left_out},
+                 {"unread_elsewhere", done.unread_elsewhere}}));
   out.flush();
 }
 

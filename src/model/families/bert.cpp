@@ -29,6 +29,18 @@ void finish_embedding(const Hyper& h, ModelSpec& m, int offset) {
   e.n_token_types = n_token_types(h, 2);
 }
 
+Layer rotated_layer(const Hyper& h, int i) {
+  Layer l = layer(h, i);
+  auto& a = std::get<Attention>(l.mixers.front());
+  a.rope = attention(h, i).rope;
+  return l;
+}
+
+void finish_jina_v3(const Hyper& h, ModelSpec& m) {
+  m.decoder.embedding.norm = norm(h);
+  m.decoder.embedding.n_token_types = n_token_types(h, 2);
+}
+
 void finish_bert(const Hyper& h, ModelSpec& m) {
   finish_embedding(h, m, 0);
   set_mask_head(h, m, "cls.predictions.transform.dense.weight", norm(h), activation(h, Activation::gelu_erf));
@@ -100,6 +112,13 @@ const Family bert_family{
                                     {"output_transform_norm", "^cls.predictions.transform.LayerNorm"},
                                     {"output.bias", "^cls.predictions.bias"},
                                     {"output", "^cls.predictions.decoder"}})}};
+
+const Family jina_bert_v3_family{.name = "jina-bert-v3",
+                                 .gguf = {"jina-bert-v3"},
+                                 .special = "bert with rotary positions",
+                                 .kind = ModelKind::encoder,
+                                 .layer = rotated_layer,
+                                 .finish = finish_jina_v3};
 
 const Family roberta_family{.name = "roberta",
                             .hugging_face = {"roberta", "xlm-roberta"},

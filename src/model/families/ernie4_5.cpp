@@ -43,7 +43,8 @@ Layer moe(const Hyper& h, int i) {
   e.router.sum_min = static_cast<float>(h.number_or({"", {"moe_norm_min"}}, 1e-12, 0));
   const std::int64_t n_shared = h.integer_or(keys::n_shared, h.gguf() ? 0 : 2, 0, 1 << 10);
   const std::int64_t width = h.integer_or(keys::n_ff_shared, n_shared * e.width);
-  if (n_shared > 0) e.shared = Mlp{.width = static_cast<int>(width), .bias = by_key(h, {"", {"use_bias"}}, false)};
+  if (width > 0 && (h.gguf() || n_shared > 0))
+    e.shared = Mlp{.width = static_cast<int>(width), .bias = by_key(h, {"", {"use_bias"}}, false)};
   if (has_experts(h, i)) l.ffn = e;
   return l;
 }

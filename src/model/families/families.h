@@ -58,6 +58,14 @@ extern const Family deepseek_v2_family;
 extern const Family deepseek_v3_family;
 extern const Family deepseek2_family;
 extern const Family lfm2_family;
+extern const Family dream_family;
+extern const Family llada_family;
+extern const Family llada_moe_family;
+extern const Family rnd1_family;
+extern const Family jina_bert_v3_family;
+extern const Family lfm2_moe_family;
+extern const Family minimax_m2_family;
+extern const Family eurobert_family;
 extern const Family granitemoehybrid_family;
 extern const Family falcon_h1_family;
 extern const Family jamba_family;
@@ -94,6 +102,7 @@ extern const Family bart_family;
 extern const Family mbart_family;
 extern const Family pegasus_family;
 extern const Family m2m_100_family;
+extern const Family t5_encoder_family;
 extern const Family t5_family;
 
 }  // namespace llm::model

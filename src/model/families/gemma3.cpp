@@ -55,24 +55,35 @@ Layer embedding_layer(const Hyper& h, int i) {
   return l;
 }
 
+// EmbeddingGemma.
+bool sees_both_sides(const Hyper& h) {
+  return h.flag_or({"", {"use_bidirectional_attention"}}, false);
+}
+
 void finish_embedding(const Hyper& h, ModelSpec& m) {
   m.decoder.embedding.scale = std::sqrt(static_cast<float>(m.n_embd));
-  for (const char* tensor : {"dense_2.weight", "dense_3.weight"}) {
-    if (h.file().find_tensor(tensor) == nullptr) continue;
-    h.fail({"dense_2_feat_out"}, "projections of the pooled vector", "a file without them");
-  }
+  for (const Key& key : {keys::final_softcap, keys::tied}) h.use(key);
 }
+
+const Naming naming = {.names = {{"post_attention_norm", "post_attention_layernorm"},
+                                 {"ffn_norm", "pre_feedforward_layernorm"},
+                                 {"post_ffw_norm", "post_feedforward_layernorm"}}};
+const std::vector<TensorRule> rules = {{"*norm.weight", Adapt::plus_one}};
 
 }  // namespace
 
 const Family gemma_embedding_family{.name = "gemma-embedding",
                                     .gguf = {"gemma-embedding"},
+                                    .hugging_face = {"gemma3_text"},
                                     .special = "gemma3 as an encoder: windows to both sides",
+                                    .claims = sees_both_sides,
                                     .defaults = {.tied = true},
                                     .kind = ModelKind::encoder,
                                     .norm = norm,
                                     .layer = embedding_layer,
-                                    .finish = finish_embedding};
+                                    .finish = finish_embedding,
+                                    .naming = naming,
+                                    .rules = rules};
 
 const Family gemma3_family{.name = "gemma3",
                            .gguf = {"gemma3"},
@@ -82,9 +93,7 @@ const Family gemma3_family{.name = "gemma3",
                            .norm = norm,
                            .layer = layer,
                            .finish = finish,
-                           .naming = {.names = {{"post_attention_norm", "post_attention_layernorm"},
-                                                {"ffn_norm", "pre_feedforward_layernorm"},
-                                                {"post_ffw_norm", "post_feedforward_layernorm"}}},
-                           .rules = {{"*norm.weight", Adapt::plus_one}}};
+                           .naming = naming,
+                           .rules = rules};
 
 }  // namespace llm::model

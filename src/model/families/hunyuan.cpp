@@ -67,7 +67,7 @@ void gguf_keys(const ModelSpec& m, GgufKeys& keys) {
 
 const Family hunyuan_v1_dense_family{
     .name = "hunyuan_v1_dense",
-    .gguf = {"hunyuan-dense"},
+    .gguf = {"hunyuan-dense", "hunyuan_vl"},
     .hugging_face = {"hunyuan_v1_dense"},
     .special = "norms of q and k heads after the rotation",
     .norm = norm,

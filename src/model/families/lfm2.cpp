@@ -56,6 +56,24 @@ Layer layer(const Hyper& h, int i) {
   return l;
 }
 
+// The first layers are dense.
+Layer moe_layer(const Hyper& h, int i) {
+  const std::int64_t n_dense = h.integer_or({"leading_dense_block_count", {"num_dense_layers"}}, h.gguf() ? 0 : 2);
+  Layer l = layer(h, i);
+  const Activation act = activation(h, Activation::silu);
+  if (i < n_dense) {
+    l.ffn = mlp(h, i, act);
+    return l;
+  }
+  Experts e = experts(h, i, act, {.count = 32, .used = 4});
+  set_sigmoid_router(h, e);
+  e.correction_bias = h.flag_or({"", {"use_expert_bias"}}, true);
+  e.router.normalize = h.gguf() || h.flag_or(keys::routed_norm, true);
+  if (!h.gguf()) e.router.sum_offset = 1e-6f;
+  l.ffn = e;
+  return l;
+}
+
 void finish(const Hyper& h, ModelSpec& m) {
   h.expect_flag({"", {"block_use_swiglu"}}, true, "a gated feed-forward");
   h.expect_flag({"", {"use_pos_enc"}}, true, "rotary positions");
@@ -68,7 +86,41 @@ void finish(const Hyper& h, ModelSpec& m) {
   }
 }
 
+std::vector<TensorName> names(std::vector<TensorName> more) {
+  const std::vector<TensorName> common = {{"output_norm", "embedding_norm"},
+                                          {"attn_norm", "operator_norm"},
+                                          {"ffn_norm", "ffn_norm"},
+                                          {"attn_q_norm", "self_attn.q_layernorm"},
+                                          {"attn_k_norm", "self_attn.k_layernorm"},
+                                          {"attn_output", "self_attn.out_proj"},
+                                          {"shortconv.in_proj", "conv.in_proj"},
+                                          {"shortconv.conv", "conv.conv"},
+                                          {"shortconv.out_proj", "conv.out_proj"},
+                                          {"ffn_gate", "feed_forward.w1"},
+                                          {"ffn_up", "feed_forward.w3"},
+                                          {"ffn_down", "feed_forward.w2"}};
+  more.insert(more.end(), common.begin(), common.end());
+  return more;
+}
+
 }  // namespace
+
+const Family lfm2_moe_family{
+    .name = "lfm2_moe",
+    .gguf = {"lfm2moe"},
+    .hugging_face = {"lfm2_moe"},
+    .special = "lfm2 with experts: sigmoid router with a bias for choosing, dense first layers",
+    .defaults = {.tied = true},
+    .norm = norm,
+    .layer = moe_layer,
+    .finish = finish,
+    .naming = {.names = names({{"ffn_gate_inp", "feed_forward.gate"},
+                               {"exp_probs_b.bias", "feed_forward.expert_bias"},
+                               {"ffn_gate_exps", "feed_forward.experts.{}.w1"},
+                               {"ffn_up_exps", "feed_forward.experts.{}.w3"},
+                               {"ffn_down_exps", "feed_forward.experts.{}.w2"}})},
+    .gguf_names = {{"output_norm", "token_embd_norm"}},
+};
 
 const Family lfm2_family{
     .name = "lfm2",
@@ -79,18 +131,7 @@ const Family lfm2_family{
     .norm = norm,
     .layer = layer,
     .finish = finish,
-    .naming = {.names = {{"output_norm", "embedding_norm"},
-                         {"attn_norm", "operator_norm"},
-                         {"ffn_norm", "ffn_norm"},
-                         {"attn_q_norm", "self_attn.q_layernorm"},
-                         {"attn_k_norm", "self_attn.k_layernorm"},
-                         {"attn_output", "self_attn.out_proj"},
-                         {"shortconv.in_proj", "conv.in_proj"},
-                         {"shortconv.conv", "conv.conv"},
-                         {"shortconv.out_proj", "conv.out_proj"},
-                         {"ffn_gate", "feed_forward.w1"},
-                         {"ffn_up", "feed_forward.w3"},
-                         {"ffn_down", "feed_forward.w2"}}},
+    .naming = {.names = names({})},
     .gguf_names = {{"output_norm", "token_embd_norm"}},
 };
 

@@ -40,7 +40,32 @@ Layer embedding_layer(const Hyper& h, int i) {
   return l;
 }
 
+Layer eurobert_layer(const Hyper& h, int i) {
+  Layer l = embedding_layer(h, i);
+  auto& a = std::get<Attention>(l.mixers.front());
+  a.rope.pairing = RopePairing::halves;
+  a.gguf_interleaves = false;
+  return l;
+}
+
+// The head of masked-token models is an output matrix alone.
+void finish_eurobert(const Hyper& h, ModelSpec& m) {
+  h.use({"", {"mask_token_id"}});
+  h.use({"", {"classifier_pooling"}});
+  m.head.exists = !h.gguf() && h.file().find_tensor("lm_head.weight") != nullptr;
+  if (h.has(keys::mlp_bias)) m.head.bias = by_key(h, keys::mlp_bias, false);
+}
+
 }  // namespace
+
+const Family eurobert_family{.name = "eurobert",
+                             .gguf = {"eurobert"},
+                             .hugging_face = {"eurobert"},
+                             .special = "llama as an encoder",
+                             .kind = ModelKind::encoder,
+                             .norm = norm,
+                             .layer = eurobert_layer,
+                             .finish = finish_eurobert};
 
 const Family llama_embed_family{.name = "llama-embed",
                                 .gguf = {"llama-embed"},

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/quote.h"
@@ -21,7 +22,8 @@ Attention t5_attention(const Hyper& h, bool both_sides) {
   a.value_dim = static_cast<int>(h.integer_or(keys::value_dim, a.head_dim, 1, 1 << 20));
   a.scale = 1;
   a.causal = !both_sides;
-  a.relative.n_buckets = static_cast<int>(h.integer_or(n_buckets, 32, 1, 1 << 16));
+  a.relative.n_buckets =
+      static_cast<int>(h.gguf() ? h.integer(n_buckets, 1, 1 << 16) : h.integer_or(n_buckets, 32, 1, 1 << 16));
   a.relative.max_distance = static_cast<int>(h.integer_or(max_distance, 128, 1, 1 << 20));
   a.relative.both_sides = both_sides;
   const int exact = a.relative.n_buckets / (both_sides ? 4 : 2);
@@ -82,6 +84,25 @@ void finish(const Hyper& h, ModelSpec& m) {
   if (!h.gguf()) m.head.tied = h.file().find_tensor("lm_head.weight") == nullptr;
 }
 
+// An encoder alone: embeddings of texts.
+bool is_encoder_alone(const Hyper& h) {
+  const auto classes = h.texts({"", {"architectures"}});
+  return classes && std::any_of(classes->begin(), classes->end(),
+                                [](const std::string& name) { return name.ends_with("EncoderModel"); });
+}
+
+void finish_encoder(const Hyper& h, ModelSpec& m) {
+  for (const Key& key : {keys::n_decoder_layer, keys::decoder_start_token, keys::layer_norm_eps, keys::causal})
+    h.use(key);
+  h.use({"", {"scale_decoder_outputs"}});
+  m.decoder.prefix = "enc.";
+}
+
+// Files hold the one epsilon under both names.
+void gguf_keys(const ModelSpec& m, GgufKeys& keys) {
+  keys["attention.layer_norm_epsilon"] = double{m.decoder.final_norm->eps};
+}
+
 const std::vector<TensorName> gguf_names = {{"token_embd", "^token_embd"},
                                             {"output", "^output"},
                                             {"attn_output", "attn_o"},
@@ -114,6 +135,19 @@ Naming naming(bool decodes) {
 
 }  // namespace
 
+const Family t5_encoder_family{.name = "t5encoder",
+                               .gguf = {"t5encoder"},
+                               .hugging_face = {"t5", "mt5", "umt5"},
+                               .special = "the encoder of t5 alone (T5EncoderModel)",
+                               .claims = is_encoder_alone,
+                               .kind = ModelKind::encoder,
+                               .norm = norm,
+                               .layer = encoder_layer,
+                               .finish = finish_encoder,
+                               .naming = naming(false),
+                               .gguf_names = gguf_names,
+                               .writing = {.keys = gguf_keys}};
+
 const Family t5_family{
     .name = "t5",
     .gguf = {"t5"},
@@ -127,6 +161,7 @@ const Family t5_family{
     .finish = finish,
     .naming = naming(true),
     .encoder_naming = naming(false),
-    .gguf_names = gguf_names};
+    .gguf_names = gguf_names,
+    .writing = {.keys = gguf_keys, .scaled_weights = true}};
 
 }  // namespace llm::model

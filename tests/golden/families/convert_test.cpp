@@ -44,8 +44,7 @@ const Family* family_of(const GoldenEntry& entry) {
 
 bool is_written(const GoldenEntry& entry) {
   const Family* family = family_of(entry);
-  return family != nullptr && family->kind != ModelKind::encoder_decoder &&
-         (!family->gguf.empty() || !family->writing.architecture.empty());
+  return family != nullptr && (!family->gguf.empty() || !family->writing.architecture.empty());
 }
 
 // Options of these folders that files of their architecture cannot say, and what the refusal names.
@@ -127,7 +126,7 @@ bool same_sums(const llm::model::ModelSpec& folder, const llm::model::ModelSpec&
         return false;
     }
   }
-  return folder.family != "falcon_h1";
+  return folder.family != "falcon_h1" && folder.head.scale == file.head.scale;
 }
 
 // A golden entry with some keys of config.json changed.

@@ -33,7 +33,8 @@ class Relatives : public testing::Test {
     ModelRunner runner(*model, options);
     std::vector<std::int32_t> ids;
     for (int i = 0; i < 20; ++i) ids.push_back((7 * i + 3) % 70);
-    return runner.run(ids).logits;
+    const bool encodes = model->spec().kind == llm::model::ModelKind::encoder;
+    return encodes ? runner.run(ids).last_hidden : runner.run(ids).logits;
   }
 
   void expect_equal(const EditableGguf& a, const EditableGguf& b, float tolerance = 0) const {
@@ -71,6 +72,28 @@ TEST_F(Relatives, DifferByNameAlone) {
       expect_equal(base, relative);
     }
   }
+}
+
+// Models that fill masks: as their relatives with attention to both sides, of which the hidden states are compared.
+TEST_F(Relatives, ModelsThatFillMasks) {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"qwen2", "dream"}, {"llama-gqa", "llada"}, {"qwen3_moe", "rnd1"}, {"llama-gqa", "llama-embed"}};
+  for (const auto& [entry, name] : pairs) {
+    SCOPED_TRACE(name);
+    EditableGguf base = golden(entry), relative = golden(entry);
+    const std::string architecture = base.architecture();
+    base.header.set_bool(architecture + ".attention.causal", false);
+    relative.rename(name);
+    expect_equal(base, relative);
+  }
+}
+
+// Rows of q and k in neighbouring pairs are in halves where rotation has three coordinates.
+TEST_F(Relatives, RotationByCoordinates) {
+  EditableGguf base = golden("hunyuan_v1_dense-plain"), relative = golden("hunyuan_v1_dense-plain");
+  relative.rename("hunyuan_vl");
+  relative.header.set_u32s("hunyuan_vl.rope.dimension_sections", std::vector<std::uint32_t>{1, 1, 2, 0});
+  expect_equal(base, relative);
 }
 
 TEST_F(Relatives, QwenFusesProjectionsAndCountsGateAndUp) {
