@@ -225,7 +225,8 @@ class VocabularyWriter {
     return std::nullopt;
   }
 
-  // Readers take id 11 for the end of a text where a byte-level vocabulary names none: an unused token is named then.
+  // Where a vocabulary names no end of texts, readers take id 11 (byte-level) or 1 (Unigram): an unused token is named
+  // then.
   void name_some_end() {
     if (tokenizer_.special().eos || end_in_config()) return;
     for (TokenId id = 0; id < n_vocab_; ++id) {
@@ -341,6 +342,7 @@ class VocabularyWriter {
 
   std::string write_unigram() {
     header_.set_string(key("model"), "t5");
+    name_some_end();
     header_.set_string(key("pre"), "default");
     const Vocabulary& vocabulary = tokenizer_.impl().vocabulary;
     set_pieces([&](TokenId id) { return vocabulary.score(id); });
