@@ -76,7 +76,7 @@ Binder::Binder(const Hyper& hyper, const Family& family, bool header_only, std::
 
 void Binder::enter(const Stack& stack, int layer) {
   layer_ = layer;
-  encoder_ = stack.prefix == "enc.";
+  encoder_ = stack.prefix == "enc." && family_.encoder_layer != nullptr;  // else it is the family's only stack
   gguf_scope_ = stack.prefix;
   if (layer >= 0) gguf_scope_ += fmt::format("blk.{}.", layer);
   if (!hyper_.gguf()) {

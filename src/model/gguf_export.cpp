@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "formats/gguf_reader.h"
@@ -199,13 +198,13 @@ class Exporter {
   GgufExport run() {
     const Family& family = *find_family_of(spec_);
     const Family& target = target_family(family, spec_, path_, plan_.architecture);
+    if (spec_.kind == ModelKind::encoder_decoder) refuse("encoder-decoders are read from such files but not written");
     plan_.tensors = std::move(source_.bound);
     drop_head_of_encoder();
     drop_position_offset();
     if (family.writing.scaled_weights) fold_scales();
     add_rope_tensors();
     for (BoundTensor& tensor : plan_.tensors) tensor.name = gguf_name(target, tensor.scope, tensor.name);
-    drop_second_table();
     set_plan_keys(family);
     std::string difference = check();
     if (!difference.empty() && add_window_pattern()) difference = check();
@@ -249,12 +248,6 @@ class Exporter {
       };
     }
     spec_.n_context_train = spec_.n_position_max;
-  }
-
-  // Both stacks of an encoder-decoder look their tokens up in one table.
-  void drop_second_table() {
-    std::set<std::string> names;
-    std::erase_if(plan_.tensors, [&](const BoundTensor& tensor) { return !names.insert(tensor.name).second; });
   }
 
   void fold_scales() {

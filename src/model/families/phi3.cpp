@@ -10,7 +10,11 @@ Norm norm(const Hyper& h) {
 Layer layer(const Hyper& h, int i) {
   h.use({"", {"original_max_position_embeddings"}});  // matters to scaled rotation only
   Attention a = attention(h, i, {.rope = {.original_context = 4096, .yarn_is_longrope = true}});
-  set_window(a, h.integer_or(keys::window, 0));
+  if (h.gguf()) {
+    h.use(keys::window);  // some files name one that the model was not trained with; nobody reads it
+  } else {
+    set_window(a, h.integer_or(keys::window, 0));
+  }
   return {.pre_mixer = norm(h), .mixers = {a}, .pre_ffn = norm(h), .ffn = mlp(h, i, activation(h, Activation::silu))};
 }
 
@@ -19,7 +23,7 @@ Layer layer(const Hyper& h, int i) {
 const Family phi3_family{.name = "phi3",
                          .gguf = {"phi3"},
                          .hugging_face = {"phi3"},
-                         .special = "fused q, k, v and gate, up; long rope; window",
+                         .special = "fused q, k, v and gate, up; long rope; window (folders)",
                          .norm = norm,
                          .layer = layer,
                          .naming = {.names = {{"ffn_up", "mlp.gate_up_proj"}}}};

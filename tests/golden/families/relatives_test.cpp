@@ -83,7 +83,9 @@ TEST_F(Relatives, ModelsThatFillMasks) {
     EditableGguf base = golden(entry), relative = golden(entry);
     const std::string architecture = base.architecture();
     base.header.set_bool(architecture + ".attention.causal", false);
+    base.tensors.erase("output.weight");
     relative.rename(name);
+    if (relative.architecture() == "llama-embed") relative.tensors.erase("output.weight");
     expect_equal(base, relative);
   }
 }
