@@ -22,6 +22,8 @@ elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(llm_flags INTERFACE -Wshadow=local -Wno-subobject-linkage)
 endif()
 if(LLM_SANITIZE)
+  # g++ takes instrumented optionals for uninitialised (GCC bug 80635).
+  target_compile_options(llm_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_compile_options(llm_flags INTERFACE -fsanitize=${LLM_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(llm_flags INTERFACE -fsanitize=${LLM_SANITIZE})
   if(LLM_SANITIZE MATCHES "undefined")
