@@ -76,6 +76,7 @@ void print_ids(Output& out, const std::vector<llm::TokenId>& ids) {
     fmt::format_to(std::back_inserter(text), "{}", ids[i]);
     if (text.size() < kPart) continue;
     out.text(text);
+    out.flush();
     text.clear();
   }
   out.line(text);
