@@ -209,20 +209,7 @@ void add_low_rank(const Context& c, const PairLowRank& part, int expert, std::in
   if (part.low_rank == nullptr) return;
   const std::int64_t width = end - begin;
   const WeightMatrix b = of_expert(part.low_rank->b, expert);
-  std::byte* scratch = low_rank_scratch(c, b, n * width);
-  float* sum = reinterpret_cast<float*>(scratch);
-  MatmulTask task;
-  task.weight = b.row(begin);
-  task.type = b.type;
-  task.n_cols = b.n_in;
-  task.row_end = width;
-  task.act = reinterpret_cast<const std::byte*>(part.rows + p * b.n_in);
-  task.format = ActFormat::f32;
-  task.n_tokens = n;
-  task.out = sum;
-  task.out_stride = width;
-  task.scratch = scratch + align_bytes(static_cast<std::size_t>(n * width) * sizeof(float));
-  c.k.matmul(task);
+  const float* sum = low_rank_product(c, b, begin, width, part.rows + p * b.n_in, n);
   for (std::int64_t i = 0; i < n; ++i) c.k.rows.add(sum + i * width, 1, width, to(i));
 }
 

@@ -19,9 +19,23 @@ std::size_t low_rank_result_bytes(const kernels::KernelTable& k, const WeightMat
          align_bytes(k.matmul_scratch_bytes(b.type, b.n_in));
 }
 
-std::byte* low_rank_scratch(const Context& c, const WeightMatrix& b, std::int64_t n_floats) {
-  const std::size_t bytes = low_rank_result_bytes(c.k, b, n_floats);
-  return c.worker.scratch.data() + (c.worker.scratch.size() - bytes) / arena_alignment * arena_alignment;
+const float* low_rank_product(const Context& c, const WeightMatrix& b, std::int64_t first_row, std::int64_t n_rows,
+                              const void* v, std::int64_t n_tokens) {
+  const std::size_t bytes = low_rank_result_bytes(c.k, b, n_tokens * n_rows);
+  std::byte* scratch = c.worker.scratch.data() + (c.worker.scratch.size() - bytes) / arena_alignment * arena_alignment;
+  MatmulTask task;
+  task.weight = b.row(first_row);
+  task.type = b.type;
+  task.n_cols = b.n_in;
+  task.row_end = n_rows;
+  task.act = static_cast<const std::byte*>(v);
+  task.format = ActFormat::f32;
+  task.n_tokens = n_tokens;
+  task.out = reinterpret_cast<float*>(scratch);
+  task.out_stride = n_rows;
+  task.scratch = scratch + align_bytes(static_cast<std::size_t>(n_tokens * n_rows) * sizeof(float));
+  c.k.matmul(task);
+  return task.out;
 }
 
 void LowRankRows::add(const WeightMatrix& weight) {
@@ -72,40 +86,13 @@ void LowRankRows::add_to(const Context& c, const WeightMatrix& weight, std::int6
   const auto part =
       std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) { return p.low_rank == weight.low_rank; });
   const WeightMatrix& b = weight.low_rank->b;
-  std::byte* scratch = low_rank_scratch(c, b, n_tokens * n_rows);
-  float* sum = reinterpret_cast<float*>(scratch);
-  MatmulTask task;
-  task.weight = b.row(weight.low_rank_row + begin);
-  task.type = b.type;
-  task.n_cols = b.n_in;
-  task.row_end = n_rows;
-  task.act = reinterpret_cast<const std::byte*>(part->rows + token * b.n_in);
-  task.format = ActFormat::f32;
-  task.n_tokens = n_tokens;
-  task.out = sum;
-  task.out_stride = n_rows;
-  task.scratch = scratch + align_bytes(static_cast<std::size_t>(n_tokens * n_rows) * sizeof(float));
-  c.k.matmul(task);
+  const float* sum = low_rank_product(c, b, weight.low_rank_row + begin, n_rows, part->rows + token * b.n_in, n_tokens);
   for (std::int64_t i = 0; i < n_tokens; ++i) c.k.rows.add(sum + i * n_rows, 1, n_rows, out + i * out_stride);
 }
 
 void add_low_rank_row(const Context& c, const WeightMatrix& table, std::int64_t i, float* out) {
   const WeightMatrix& b = table.low_rank->b;
-  std::byte* scratch = low_rank_scratch(c, b, b.n_out);
-  float* sum = reinterpret_cast<float*>(scratch);
-  MatmulTask task;
-  task.weight = b.data;
-  task.type = b.type;
-  task.n_cols = b.n_in;
-  task.row_end = b.n_out;
-  task.act = table.low_rank->a.row(i);
-  task.format = ActFormat::f32;
-  task.n_tokens = 1;
-  task.out = sum;
-  task.out_stride = b.n_out;
-  task.scratch = scratch + align_bytes(static_cast<std::size_t>(b.n_out) * sizeof(float));
-  c.k.matmul(task);
-  c.k.rows.add(sum, 1, b.n_out, out);
+  c.k.rows.add(low_rank_product(c, b, 0, b.n_out, table.low_rank->a.row(i), 1), 1, b.n_out, out);
 }
 
 std::size_t low_rank_scratch_bytes(const kernels::KernelTable& k, const WeightMatrix& weight, std::int64_t n_rows) {

@@ -39,9 +39,11 @@ class LowRankRows {
 // out += B A_i of a table.
 void add_low_rank_row(const Context& c, const WeightMatrix& table, std::int64_t i, float* out);
 
-// The end of a worker's scratch for n_floats results of B and what that product takes itself.
-std::byte* low_rank_scratch(const Context& c, const WeightMatrix& b, std::int64_t n_floats);
-// How much that is.
+// B v [n_tokens, n_rows] for n_tokens products v with A, [n_tokens, rank], and n_rows rows of B from first_row on; at
+// the end of the worker's scratch.
+const float* low_rank_product(const Context& c, const WeightMatrix& b, std::int64_t first_row, std::int64_t n_rows,
+                              const void* v, std::int64_t n_tokens);
+// How much of the scratch n_floats results take, with what that product takes itself.
 std::size_t low_rank_result_bytes(const kernels::KernelTable& k, const WeightMatrix& b, std::int64_t n_floats);
 
 // The end of a worker's scratch, behind what the products take themselves, that steps of up to n_rows rows need. 0 for

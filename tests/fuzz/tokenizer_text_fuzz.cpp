@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "llama2c_file.h"
 #include "tokenizer/bert_text.h"
 #include "tokenizer/pretokenizer_table.h"
 #include "tokenizer/splitter.h"
@@ -76,23 +77,8 @@ llm::Tokenizer byte_pairs() {
   return llm::tokenizer::make_tiktoken_tokenizer(file, "ranks", {});
 }
 
-// llama2.c's format: characters and merges by score, with bytes to fall back to.
 llm::Tokenizer scored_pairs() {
-  std::string file;
-  const auto put = [&file](const auto& value) { file.append(reinterpret_cast<const char*>(&value), sizeof value); };
-  const auto add = [&](float score, const std::string& text) {
-    put(score);
-    put(static_cast<std::int32_t>(text.size()));
-    file += text;
-  };
-  put(std::int32_t{8});
-  for (const char* text : {"<unk>", "\n<s>\n", "\n</s>\n"}) add(0, text);
-  for (int b = 0; b < 256; ++b) add(0, llm::tokenizer::byte_token_text(static_cast<unsigned char>(b)));
-  float score = 0;
-  for (const std::string& text : common_texts()) add(score -= 1, text);
-  for (char c = 'a'; c <= 'z'; ++c) add(score -= 1, std::string(1, c));
-  add(score - 1, " ");
-  return llm::tokenizer::make_llama2c_tokenizer(file, "scores");
+  return llm::tokenizer::make_llama2c_tokenizer(llm::test::llama2c_file(common_texts()), "scores");
 }
 
 // A tokenizer.json with this model, every word of `texts` in its vocabulary.

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/vocabulary.h"
+#include "llama2c_file.h"
 #include "tokenizer/vocabulary_files.h"
 
 namespace {
@@ -42,25 +42,13 @@ std::vector<std::string> documents() {
   return {text};
 }
 
-// llama2.c's format: bytes and letter pairs.
+// Bytes and letter pairs.
 std::string small_vocabulary() {
-  std::string file;
-  const auto put = [&file](const auto& value) { file.append(reinterpret_cast<const char*>(&value), sizeof value); };
-  const auto add = [&](float score, const std::string& text) {
-    put(score);
-    put(static_cast<std::int32_t>(text.size()));
-    file += text;
-  };
-  put(std::int32_t{8});
-  for (const char* text : {"<unk>", "\n<s>\n", "\n</s>\n"}) add(0, text);
-  for (int b = 0; b < 256; ++b) add(0, llm::tokenizer::byte_token_text(static_cast<unsigned char>(b)));
-  float score = 0;
+  std::vector<std::string> pairs;
   for (char a = 'a'; a <= 'z'; ++a) {
-    for (char b = 'a'; b <= 'z'; ++b) add(score -= 1, std::string{a, b});
+    for (char b = 'a'; b <= 'z'; ++b) pairs.push_back({a, b});
   }
-  for (char a = 'a'; a <= 'z'; ++a) add(score -= 1, std::string(1, a));
-  add(score - 1, " ");
-  return file;
+  return llm::test::llama2c_file(pairs);
 }
 
 void encode(benchmark::State& state, const Tokenizer& tokenizer) {
