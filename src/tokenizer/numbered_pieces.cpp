@@ -81,8 +81,8 @@ class NumberingReader {
     n_.tokens.push_back({std::move(text), kind, always, 0});
     return static_cast<TokenId>(n_.tokens.size()) - 1;
   }
-  TokenId find(std::string_view text) const {
-    for (std::size_t i = 0; i < n_.tokens.size(); ++i) {
+  TokenId find(std::string_view text, std::size_t from = 0) const {
+    for (std::size_t i = from; i < n_.tokens.size(); ++i) {
       if (n_.tokens[i].text == text) return static_cast<TokenId>(i);
     }
     return kNoToken;
@@ -135,7 +135,8 @@ class NumberingReader {
     n_.after = {n_.eos};
     n_.name = "vocab.json";
     for (std::string& text : listed_tokens(config_, special_)) {
-      if (is_inside(text, "__", "__") && find(text) == kNoToken) add(std::move(text), TokenKind::control);
+      const bool is_new = !list.contains(text) && find(text, list.size()) == kNoToken;
+      if (is_inside(text, "__", "__") && is_new) add(std::move(text), TokenKind::control);
     }
     const TokenId language = find("__" + text_or(config_, "src_lang", "en") + "__");
     if (language != kNoToken) n_.before = {language};

@@ -119,7 +119,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 
 // Whether every number is the sum of the same terms in the same order: not where pairs of q and k stand otherwise,
 // where factors went into the weights, where angles come from numbers rounded to float32, and where a file cannot say
-// what is added to a sum of weights before dividing by it (lfm2_moe).
+// what is added to a sum of weights before dividing by it.
 bool same_sums(const llm::model::ModelSpec& folder, const llm::model::ModelSpec& file) {
   for (std::size_t i = 0; i < folder.decoder.layers.size(); ++i) {
     for (const auto& mixer : folder.decoder.layers[i].mixers) {
@@ -129,8 +129,11 @@ bool same_sums(const llm::model::ModelSpec& folder, const llm::model::ModelSpec&
       if (a->rope.pairing != b->rope.pairing || a->rope.scaling.kind != llm::model::RopeScaling::Kind::none)
         return false;
     }
+    const auto* a = std::get_if<llm::model::Experts>(&folder.decoder.layers[i].ffn);
+    const auto* b = std::get_if<llm::model::Experts>(&file.decoder.layers[i].ffn);
+    if (a != nullptr && a->router.sum_offset != b->router.sum_offset) return false;
   }
-  return folder.family != "falcon_h1" && folder.family != "lfm2_moe" && folder.head.scale == file.head.scale;
+  return folder.family != "falcon_h1" && folder.head.scale == file.head.scale;
 }
 
 // A golden entry with some keys of config.json changed.
