@@ -4,97 +4,9 @@
 // One order for every query, whatever the tile: a score sums over the entries of the key in ascending order, a lane a
 // key; the total and the output sum over the keys of the span in ascending order within steps of 32 keys.
 
-constexpr std::int64_t key_step = 32;  // keys at a time; blocks hold whole steps
-
-inline const std::uint16_t* as_halves(const std::byte* p) {
-  return reinterpret_cast<const std::uint16_t*>(p);
+inline const std::byte* as_bytes(const float* p) {
+  return reinterpret_cast<const std::byte*>(p);
 }
-
-// Keys: at(group, d, lane, scale) gives entry d of the keys [lane, lane + n_lanes) of a group; scale is theirs for the
-// 32 entries around d.
-struct KeysF32 {
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 64; }
-  static VecF scale(const std::byte*, std::int64_t, std::int64_t) { return zero(); }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF) {
-    return load(reinterpret_cast<const float*>(group) + d * 16 + lane);
-  }
-};
-struct KeysF16 {
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 32; }
-  static VecF scale(const std::byte*, std::int64_t, std::int64_t) { return zero(); }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF) {
-    return load_f16(as_halves(group) + d * 16 + lane);
-  }
-};
-struct KeysBF16 {
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim * 32; }
-  static VecF scale(const std::byte*, std::int64_t, std::int64_t) { return zero(); }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF) {
-    return load_bf16(as_halves(group) + d * 16 + lane);
-  }
-};
-struct KeysQ8 {
-  static constexpr std::int64_t block_bytes = 544;
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * block_bytes; }
-  static VecF scale(const std::byte* group, std::int64_t d, std::int64_t lane) {
-    return load_f16(as_halves(group + d / 32 * block_bytes) + lane);
-  }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF scale) {
-    return load_i8(group + d / 32 * block_bytes + 32 + d % 32 * 16 + lane) * scale;
-  }
-};
-struct KeysQ4 {
-  static constexpr std::int64_t block_bytes = 288;
-  static constexpr std::int64_t group_bytes(std::int64_t dim) { return dim / 32 * block_bytes; }
-  static VecF scale(const std::byte* group, std::int64_t d, std::int64_t lane) {
-    return load_f16(as_halves(group + d / 32 * block_bytes) + lane);
-  }
-  static VecF at(const std::byte* group, std::int64_t d, std::int64_t lane, VecF scale) {
-    const std::byte* pairs = group + d / 32 * block_bytes + 32;
-    return (load_u4(pairs + d % 32 / 2 * 16 + lane, static_cast<int>(d % 2) * 4) - splat(8.0f)) * scale;
-  }
-};
-
-// Values, and keys by row: at(row, i) gives the entries [i, i + n_lanes), part the first `rest` of them.
-struct ValuesF32 {
-  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim * 4; }
-  static VecF at(const std::byte* row, std::int64_t i) { return load(reinterpret_cast<const float*>(row) + i); }
-  static VecF part(const std::byte* row, std::int64_t i, std::int64_t rest) {
-    return load_part(reinterpret_cast<const float*>(row) + i, rest);
-  }
-};
-struct ValuesF16 {
-  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim * 2; }
-  static VecF at(const std::byte* row, std::int64_t i) { return load_f16(as_halves(row) + i); }
-  static VecF part(const std::byte* row, std::int64_t i, std::int64_t rest) {
-    return load_f16_part(as_halves(row) + i, rest);
-  }
-};
-struct ValuesBF16 {
-  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim * 2; }
-  static VecF at(const std::byte* row, std::int64_t i) { return load_bf16(as_halves(row) + i); }
-  static VecF part(const std::byte* row, std::int64_t i, std::int64_t rest) {
-    return load_bf16_part(as_halves(row) + i, rest);
-  }
-};
-struct ValuesQ8 {
-  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim / 32 * 34; }
-  static VecF at(const std::byte* row, std::int64_t i) {
-    const std::byte* block = row + i / 32 * 34;
-    return load_i8(block + 2 + i % 32) * splat_f16(as_halves(block));
-  }
-  static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }  // rows are whole blocks
-};
-struct ValuesQ4 {
-  static constexpr std::int64_t row_bytes(std::int64_t dim) { return dim / 32 * 18; }
-  static VecF at(const std::byte* row, std::int64_t i) {
-    const std::byte* block = row + i / 32 * 18;
-    const std::int64_t place = i % 32;
-    const VecF codes = load_u4(block + 2 + place % 16, place < 16 ? 0 : 4);
-    return (codes - splat(8.0f)) * splat_f16(as_halves(block));
-  }
-  static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }
-};
 
 // Where the keys and values of a step of 32 lie.
 inline std::byte* block_of(const AttentionTask& task, std::int64_t key) {
@@ -210,6 +122,32 @@ void group_keys(const std::byte* rows, std::int64_t dim, float* groups) {
   }
 }
 
+// A step's keys as floats in groups.
+template <typename Keys>
+void unpack_keys(const std::byte* groups, std::int64_t dim, float* panel) {
+  for (std::int64_t key = 0; key < key_step; key += n_lanes) {
+    const std::byte* group = groups + key / 16 * Keys::group_bytes(dim);
+    float* to = panel + key / 16 * dim * 16 + key % 16;
+    for (std::int64_t begin = 0; begin < dim; begin += 32) {
+      const VecF scale = Keys::scale(group, begin, key % 16);
+      const std::int64_t end = dim - begin < 32 ? dim : begin + 32;
+      for (std::int64_t d = begin; d < end; ++d) store(to + d * 16, Keys::at(group, d, key % 16, scale));
+    }
+  }
+}
+
+// Rows of values as rows of padded_value_dim floats.
+template <typename Values>
+void unpack_values(const std::byte* rows, std::int64_t row_bytes, std::int64_t dim, std::int64_t n_rows, float* panel) {
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    const std::byte* row = rows + r * row_bytes;
+    float* to = panel + r * padded_value_dim(dim);
+    std::int64_t d = 0;
+    for (; d + n_lanes <= dim; d += n_lanes) store(to + d, Values::at(row, d));
+    if (d < dim) store(to + d, Values::part(row, d, dim - d));
+  }
+}
+
 constexpr int value_queries = n_lanes == 16 ? 6 : 3;
 constexpr int value_vectors = n_lanes == 16 ? 4 : 3;
 
@@ -280,21 +218,19 @@ void value_step(const std::byte* rows, std::int64_t row_bytes, std::int64_t dim,
 
 alignas(64) constexpr float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-// Raw products of one query -> weights e^(score - best) of the keys [begin, end) of the span, 0 for the others of the
-// steps they lie in.
-inline void softmax_span(const ScoreRule& rule, std::int64_t head, std::int64_t distance, std::int64_t begin,
-                         std::int64_t end, float* scores, float& best, float& total) {
+// Raw products of one query -> scores; those of keys outside [begin, end) become -infinity. Returns the highest.
+template <bool masked>
+inline VecF finish_scores(const ScoreRule& rule, std::int64_t head, std::int64_t distance, KeyRange seen,
+                          KeyRange steps, float* scores) {
   const VecF minus_infinity = splat(-__builtin_inff());
   const VecF lanes = load(lane_numbers);
-  const std::int64_t from = begin / key_step * key_step;
-  const std::int64_t to = (end + key_step - 1) / key_step * key_step;
-  const VecF first = splat(static_cast<float>(begin));
-  const VecF last = splat(static_cast<float>(end - 1));
+  const VecF first = splat(static_cast<float>(seen.begin));
+  const VecF last = splat(static_cast<float>(seen.end - 1));
   const VecF factor = splat(rule.scale);
   const VecF cap = splat(rule.softcap);
   const VecF slope = splat(rule.slopes != nullptr ? rule.slopes[head] : 0);
   VecF highest = minus_infinity;
-  for (std::int64_t i = from; i < to; i += n_lanes) {
+  for (std::int64_t i = steps.begin; i < steps.end; i += n_lanes) {
     VecF s = load(scores + i) * factor;
     if (rule.softcap != 0) s = cap * tanh(s / cap);
     const VecF key = splat(static_cast<float>(i)) + lanes;
@@ -308,19 +244,28 @@ inline void softmax_span(const ScoreRule& rule, std::int64_t head, std::int64_t 
       }
       s = s + load(bias);
     }
-    s = select_less(key, first, minus_infinity, s);
-    s = select_less(last, key, minus_infinity, s);
+    if constexpr (masked) {
+      s = select_less(key, first, minus_infinity, s);
+      s = select_less(last, key, minus_infinity, s);
+    }
     store(scores + i, s);
     highest = max(highest, s);
   }
-  best = reduce_max(highest);
+  return highest;
+}
+
+// Raw products of one query -> weights e^(score - best) of the keys [seen.begin, seen.end) of the span, 0 for the
+// others of the steps they lie in.
+inline void softmax_span(const ScoreRule& rule, std::int64_t head, std::int64_t distance, KeyRange seen, float* scores,
+                         float& best, float& total) {
+  const KeyRange steps = {seen.begin / key_step * key_step, (seen.end + key_step - 1) / key_step * key_step};
+  const bool masked = steps.begin != seen.begin || steps.end != seen.end;
+  best = reduce_max(masked ? finish_scores<true>(rule, head, distance, seen, steps, scores)
+                           : finish_scores<false>(rule, head, distance, seen, steps, scores));
   const VecF m = splat(best);
   VecF sum = zero();
-  for (std::int64_t i = from; i < to; i += n_lanes) {
-    const VecF key = splat(static_cast<float>(i)) + lanes;
-    VecF w = exp(load(scores + i) - m);
-    w = select_less(key, first, zero(), w);
-    w = select_less(last, key, zero(), w);
+  for (std::int64_t i = steps.begin; i < steps.end; i += n_lanes) {
+    const VecF w = exp(load(scores + i) - m);
     store(scores + i, w);
     sum = sum + w;
   }
@@ -330,8 +275,8 @@ inline void softmax_span(const ScoreRule& rule, std::int64_t head, std::int64_t 
 // Queries of a tile at most; wider tiles are cut by the caller.
 constexpr std::int64_t max_tile_queries = 64;
 
-std::int64_t attention_scratch_floats(std::int64_t n_queries, std::int64_t key_dim, bool keys_by_row) {
-  return n_queries * attention_span + (keys_by_row ? key_dim * key_step : 0);
+std::int64_t attention_scratch_floats(std::int64_t n_queries, std::int64_t key_dim, std::int64_t value_dim) {
+  return n_queries * attention_span + (key_dim + padded_value_dim(value_dim)) * key_step;
 }
 
 template <typename Keys, typename KeyRows, typename Values>
@@ -340,7 +285,11 @@ void attend_span(const AttentionTask& task) {
   const std::int64_t span_begin = task.span * attention_span;
   const std::int64_t out_stride = padded_value_dim(task.value_dim);
   float* scores = task.scratch;
-  float* groups = task.scratch + n * attention_span;
+  // Keys and values that several tiles of queries read are unpacked once.
+  float* key_panel = task.scratch + n * attention_span;
+  float* value_panel = key_panel + task.key_dim * key_step;
+  const bool keys_unpack = !Keys::is_plain && n > score_queries;
+  const bool values_unpack = !Values::is_plain && n > value_queries;
 
   // Keys of the span that each row sees, and that any does; relative to the span.
   KeyRange seen[max_tile_queries];
@@ -380,10 +329,15 @@ void attend_span(const AttentionTask& task) {
     const std::int64_t in_block = key % task.block_tokens;
     for (std::int64_t i = 0; i < n; ++i) step_scores[i] = scores + i * attention_span + at;
     if (task.keys_by_row) {
-      group_keys<KeyRows>(head + in_block * KeyRows::row_bytes(task.key_dim), task.key_dim, groups);
-      score_step<KeysF32>(reinterpret_cast<const std::byte*>(groups), task.key_dim, n, q, step_scores, ReadAhead{});
+      group_keys<KeyRows>(head + in_block * KeyRows::row_bytes(task.key_dim), task.key_dim, key_panel);
+      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, ReadAhead{});
+      continue;
+    }
+    const std::int64_t key_bytes = Keys::group_bytes(task.key_dim) / 16;
+    if (keys_unpack) {
+      unpack_keys<Keys>(head + in_block * key_bytes, task.key_dim, key_panel);
+      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, ReadAhead{});
     } else {
-      const std::int64_t key_bytes = Keys::group_bytes(task.key_dim) / 16;
       ReadAhead ahead;
       if (at + key_step < any.end) {
         const std::int64_t next = key + key_step;
@@ -403,8 +357,7 @@ void attend_span(const AttentionTask& task) {
       task.best[i] = -__builtin_inff();
       task.total[i] = 0;
       if (seen[r].end > seen[r].begin) {
-        softmax_span(task.rule, h, distance, seen[r].begin, seen[r].end, scores + i * attention_span, task.best[i],
-                     task.total[i]);
+        softmax_span(task.rule, h, distance, seen[r], scores + i * attention_span, task.best[i], task.total[i]);
       }
     }
   }
@@ -413,6 +366,12 @@ void attend_span(const AttentionTask& task) {
   for (std::int64_t at = any_first; at < any.end; at += key_step) {
     const std::int64_t key = span_begin + at;
     const std::byte* rows = block_of(task, key) + task.value_offset + key % task.block_tokens * row_bytes;
+    if (values_unpack) {
+      const std::int64_t begin = any.begin > at ? any.begin - at : 0;
+      const std::int64_t end = any.end - at < key_step ? any.end - at : key_step;
+      unpack_values<Values>(rows + begin * row_bytes, row_bytes, task.value_dim, end - begin,
+                            value_panel + begin * out_stride);
+    }
     for (std::int64_t r = 0; r < task.n_rows;) {
       // Rows that see the same keys of this step go together.
       const auto clip = [&](std::int64_t row) {
@@ -434,8 +393,13 @@ void attend_span(const AttentionTask& task) {
       for (std::int64_t i = 0; i < count; ++i) {
         step_weights[i] = scores + (first + i) * attention_span + at + keys.begin;
       }
-      value_step<Values>(rows + keys.begin * row_bytes, row_bytes, task.value_dim, keys.end - keys.begin, count,
-                         step_weights, out + first);
+      if (values_unpack) {
+        value_step<ValuesF32>(as_bytes(value_panel + keys.begin * out_stride), out_stride * 4, task.value_dim,
+                              keys.end - keys.begin, count, step_weights, out + first);
+      } else {
+        value_step<Values>(rows + keys.begin * row_bytes, row_bytes, task.value_dim, keys.end - keys.begin, count,
+                           step_weights, out + first);
+      }
     }
   }
 }
@@ -503,130 +467,4 @@ void attention_finish(const float* out, float best, float total, std::int64_t va
   }
   const VecF f = splat(total == 0 ? 0 : factor / total);
   map_row(out, value_dim, result, [=](VecF a) { return a * f; });
-}
-
-// Quantised rows as in files: Q8_0 scale = most / 127; Q4_0 scale = (the value of greatest magnitude) / -8.
-struct QuantBlock {
-  std::uint16_t scale;
-  signed char q[32];
-};
-
-inline QuantBlock quantize_q8(const float* x) {
-  float most = 0;
-  for (int i = 0; i < 32; ++i) {
-    const float a = __builtin_fabsf(x[i]);
-    most = a > most ? a : most;
-  }
-  const float scale = most / 127.0f;
-  const float inverse = most != 0 ? 127.0f / most : 0;
-  QuantBlock block;
-  block.scale = half_from_float(scale);
-  for (int i = 0; i < 32; ++i) block.q[i] = static_cast<signed char>(__builtin_nearbyintf(x[i] * inverse));
-  return block;
-}
-
-inline QuantBlock quantize_q4(const float* x) {
-  float most = 0;
-  for (int i = 0; i < 32; ++i) most = __builtin_fabsf(x[i]) > __builtin_fabsf(most) ? x[i] : most;
-  const float scale = most / -8.0f;
-  const float inverse = most != 0 ? -8.0f / most : 0;
-  QuantBlock block;
-  block.scale = half_from_float(scale);
-  for (int i = 0; i < 32; ++i) {
-    const int q = static_cast<int>(x[i] * inverse + 8.5f);
-    block.q[i] = static_cast<signed char>(q > 15 ? 15 : q < 0 ? 0 : q);
-  }
-  return block;
-}
-
-void attention_store_key(TensorType type, const float* x, std::int64_t n, std::byte* head, std::int64_t at) {
-  const std::int64_t lane = at % 16;
-  switch (type) {
-    case TensorType::F16:
-    case TensorType::BF16: {
-      std::uint16_t* group = reinterpret_cast<std::uint16_t*>(head + at / 16 * KeysF16::group_bytes(n));
-      if (type == TensorType::F16) {
-        std::uint16_t part[n_lanes];
-        for (std::int64_t d = 0; d < n; d += n_lanes) {
-          const std::int64_t rest = n - d < n_lanes ? n - d : n_lanes;
-          store_f16(part, rest == n_lanes ? load(x + d) : load_part(x + d, rest));
-          for (std::int64_t i = 0; i < rest; ++i) group[(d + i) * 16 + lane] = part[i];
-        }
-      } else {
-        for (std::int64_t d = 0; d < n; ++d) group[d * 16 + lane] = bfloat_from_float(x[d]);
-      }
-      return;
-    }
-    case TensorType::Q8_0:
-      for (std::int64_t b = 0; b < n / 32; ++b) {
-        const QuantBlock q = quantize_q8(x + b * 32);
-        std::byte* block = head + at / 16 * KeysQ8::group_bytes(n) + b * 544;
-        __builtin_memcpy(block + lane * 2, &q.scale, sizeof q.scale);
-        for (int i = 0; i < 32; ++i) block[32 + i * 16 + lane] = static_cast<std::byte>(q.q[i]);
-      }
-      return;
-    case TensorType::Q4_0:
-      for (std::int64_t b = 0; b < n / 32; ++b) {
-        const QuantBlock q = quantize_q4(x + b * 32);
-        std::byte* block = head + at / 16 * KeysQ4::group_bytes(n) + b * 288;
-        __builtin_memcpy(block + lane * 2, &q.scale, sizeof q.scale);
-        for (int i = 0; i < 16; ++i)
-          block[32 + i * 16 + lane] = static_cast<std::byte>(q.q[2 * i] | q.q[2 * i + 1] << 4);
-      }
-      return;
-    default: {
-      float* group = reinterpret_cast<float*>(head + at / 16 * KeysF32::group_bytes(n));
-      for (std::int64_t d = 0; d < n; ++d) group[d * 16 + lane] = x[d];
-      return;
-    }
-  }
-}
-
-void attention_store_row(TensorType type, const float* x, std::int64_t n, std::byte* row) {
-  switch (type) {
-    case TensorType::F16: {
-      std::uint16_t* halves = reinterpret_cast<std::uint16_t*>(row);
-      for_vectors(
-          n, [&](std::int64_t i) { store_f16(halves + i, load(x + i)); },
-          [&](std::int64_t i, std::int64_t rest) {
-            std::uint16_t part[n_lanes];
-            store_f16(part, load_part(x + i, rest));
-            for (std::int64_t k = 0; k < rest; ++k) halves[i + k] = part[k];
-          });
-      return;
-    }
-    case TensorType::BF16: {
-      std::uint16_t* halves = reinterpret_cast<std::uint16_t*>(row);
-      for (std::int64_t i = 0; i < n; ++i) halves[i] = bfloat_from_float(x[i]);
-      return;
-    }
-    case TensorType::Q8_0:
-      for (std::int64_t b = 0; b < n / 32; ++b) {
-        const QuantBlock q = quantize_q8(x + b * 32);
-        __builtin_memcpy(row + b * 34, &q.scale, sizeof q.scale);
-        __builtin_memcpy(row + b * 34 + 2, q.q, sizeof q.q);
-      }
-      return;
-    case TensorType::Q4_0:
-      for (std::int64_t b = 0; b < n / 32; ++b) {
-        const QuantBlock q = quantize_q4(x + b * 32);
-        __builtin_memcpy(row + b * 18, &q.scale, sizeof q.scale);
-        for (int i = 0; i < 16; ++i) row[b * 18 + 2 + i] = static_cast<std::byte>(q.q[i] | q.q[i + 16] << 4);
-      }
-      return;
-    default:
-      __builtin_memcpy(row, x, static_cast<std::size_t>(n) * sizeof(float));
-      return;
-  }
-}
-
-constexpr AttentionKernels attention_kernels() {
-  return {
-      .scratch_floats = attention_scratch_floats,
-      .span = attention_span_kernel,
-      .join = attention_join,
-      .finish = attention_finish,
-      .store_key = attention_store_key,
-      .store_row = attention_store_row,
-  };
 }

@@ -76,7 +76,7 @@ struct AttentionTask {
 
 struct AttentionKernels {
   // Floats of scratch for a tile.
-  std::int64_t (*scratch_floats)(std::int64_t n_queries, std::int64_t key_dim, bool keys_by_row);
+  std::int64_t (*scratch_floats)(std::int64_t n_queries, std::int64_t key_dim, std::int64_t value_dim);
   void (*span)(const AttentionTask& task);
   // Joins a later span's results to those of all spans before: out, best, total of n_queries.
   void (*join)(std::int64_t n_queries, std::int64_t value_dim, const float* out, const float* best, const float* total,

@@ -23,7 +23,11 @@
 
 #include "kernels/rows.inl"
 
+#include "kernels/attention_forms.inl"
+
 #include "kernels/attention.inl"
+
+#include "kernels/attention_store.inl"
 
 #include "kernels/scan.inl"
 

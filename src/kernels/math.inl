@@ -1,10 +1,9 @@
 // Elementary functions of vectors, 1 to 3 units in the last place. A lane's result depends on its argument only.
 // Coefficients: Cephes mathematical library, single precision (expf, tanhf, erff, erfcf).
 
-// e^x; exactly 0 below -103.
+// e^x; exactly 0 from -104 down.
 inline VecF exp(VecF x) {
-  const VecF low = splat(-103.0f);
-  const VecF clamped = min(splat(89.0f), max(low, x));
+  const VecF clamped = min(splat(89.0f), max(splat(-104.0f), x));
   const VecF n = round_nearest(clamped * splat(1.44269504088896341f));
   VecF r = nmadd(n, splat(0.693359375f), clamped);
   r = nmadd(n, splat(-2.12194440e-4f), r);
@@ -15,10 +14,7 @@ inline VecF exp(VecF x) {
   p = madd(p, r, splat(1.6666665459e-1f));
   p = madd(p, r, splat(5.0000001201e-1f));
   p = madd(p, r * r, r) + splat(1.0f);
-  // 2^n in two factors: n may leave the exponents of normal numbers.
-  const VecF half = round_nearest(n * splat(0.5f));
-  const VecF result = p * pow2(half) * pow2(n - half);
-  return select_less(x, low, zero(), result);
+  return times_pow2(p, n);
 }
 
 inline VecF negate(VecF x) {

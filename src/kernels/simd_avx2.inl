@@ -94,6 +94,11 @@ inline VecF pow2(VecF n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
 }
+// p 2^n for whole n in [-252, 252], in two factors: n may leave the exponents of normal numbers.
+inline VecF times_pow2(VecF p, VecF n) {
+  const VecF half = round_nearest(n * splat(0.5f));
+  return p * pow2(half) * pow2(n - half);
+}
 // a < b ? x : y
 inline VecF select_less(VecF a, VecF b, VecF x, VecF y) {
   return {_mm256_blendv_ps(y.v, x.v, _mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ))};

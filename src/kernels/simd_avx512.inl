@@ -83,10 +83,9 @@ inline VecF sqrt(VecF a) {
 inline VecF round_nearest(VecF a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-// 2^n for whole n in [-126, 127]
-inline VecF pow2(VecF n) {
-  const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23))};
+// p 2^n for whole n
+inline VecF times_pow2(VecF p, VecF n) {
+  return {_mm512_scalef_ps(p.v, n.v)};
 }
 // a < b ? x : y
 inline VecF select_less(VecF a, VecF b, VecF x, VecF y) {

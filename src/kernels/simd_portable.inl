@@ -101,6 +101,11 @@ inline VecF pow2(VecF n) {
   }
   return n;
 }
+// p 2^n for whole n in [-252, 252], in two factors: n may leave the exponents of normal numbers.
+inline VecF times_pow2(VecF p, VecF n) {
+  const VecF half = round_nearest(n * splat(0.5f));
+  return p * pow2(half) * pow2(n - half);
+}
 
 // Sums and maxima over the lanes in one fixed tree: lane i with i + 2, then i + 1.
 inline float reduce_add(VecF a) {

@@ -181,7 +181,7 @@ class Step {
 
   // Scratch after the kernel's own.
   float* scratch_after_kernel() const {
-    const std::int64_t floats = c_.k.attention.scratch_floats(tiling_.max_queries(), kv_.key_dim, kv_.values_in_keys);
+    const std::int64_t floats = c_.k.attention.scratch_floats(tiling_.max_queries(), kv_.key_dim, kv_.value_dim);
     return reinterpret_cast<float*>(c_.worker.scratch.data()) + (floats + 15) / 16 * 16;
   }
 
@@ -268,7 +268,7 @@ std::size_t attention_buffer_bytes(const AttentionSpec& spec, const KvLayout& kv
 std::size_t attention_scratch_bytes(const kernels::KernelTable& k, const AttentionSpec& spec, const KvLayout& kv) {
   const std::int64_t n = Tiling(spec, kv).max_queries();
   const std::int64_t floats =
-      k.attention.scratch_floats(n, kv.key_dim, kv.values_in_keys) + 16 + 2 * Partial::floats(n, kv.value_dim);
+      k.attention.scratch_floats(n, kv.key_dim, kv.value_dim) + 16 + 2 * Partial::floats(n, kv.value_dim);
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 

@@ -17,6 +17,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/tensor_type.h"
@@ -159,12 +160,13 @@ void pack(benchmark::State& state, const KernelTable& table, ActFormat format) {
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * 8192 * 4);
 }
 
-// One query position of a key/value head with 6 query heads of 128 entries.
-void attend(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
+// n_rows query positions of a key/value head with 6 query heads of 128 entries.
+void attend(benchmark::State& state, const KernelTable& table, TensorType type, std::int64_t n_rows, const Size& size) {
   constexpr std::int64_t n_heads = 6, dim = 128, block_tokens = 256;
+  const std::int64_t n_queries = n_rows * n_heads;
   std::mt19937 random(6);
   std::normal_distribution<float> normal;
-  std::vector<float> q(n_heads * dim);
+  std::vector<float> q(static_cast<std::size_t>(n_queries * dim));
   for (float& x : q) x = normal(random);
   const std::size_t half = tensor_row_bytes(type, dim) * block_tokens;
   std::vector<std::vector<std::byte>> memory;
@@ -180,12 +182,14 @@ void attend(benchmark::State& state, const KernelTable& table, TensorType type, 
                                 blocks.back() + half + static_cast<std::size_t>(at) * tensor_row_bytes(type, dim));
     }
   }
-  std::vector<float> out(n_heads * dim), best(n_heads), total(n_heads);
-  std::vector<float> scratch(static_cast<std::size_t>(table.attention.scratch_floats(n_heads, dim, false)));
+  std::vector<float> out(q.size());
+  std::vector<float> best(static_cast<std::size_t>(n_queries)), total(best.size());
+  std::vector<float> scratch(static_cast<std::size_t>(table.attention.scratch_floats(n_queries, dim, dim)));
   AttentionTask task;
   task.q = q.data();
   task.q_head_stride = dim;
-  task.n_rows = 1;
+  task.q_row_stride = n_heads * dim;
+  task.n_rows = n_rows;
   task.n_heads = n_heads;
   task.position = size.n_keys - 1;
   task.rule.scale = 0.1f;
@@ -205,6 +209,9 @@ void attend(benchmark::State& state, const KernelTable& table, TensorType type, 
   const double bytes = static_cast<double>(2 * half) * static_cast<double>(blocks.size());
   state.counters["GB/s"] =
       benchmark::Counter(bytes * static_cast<double>(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
+  const double operations = 4.0 * static_cast<double>(n_queries * size.n_keys * dim);
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(operations * static_cast<double>(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 
 void encode(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
@@ -245,9 +252,13 @@ void register_all(const Size& size) {
     }
     for (const TensorType type :
          {TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0}) {
-      const std::string name = "attend/" + std::string(tensor_type_info(type).name) + "/" + set;
-      benchmark::RegisterBenchmark(name.c_str(),
-                                   [table, type, size](benchmark::State& state) { attend(state, *table, type, size); });
+      const std::string name = std::string(tensor_type_info(type).name) + "/" + set;
+      for (const auto& [kind, n_rows] : {std::pair{"attend/", 1}, std::pair{"attend_rows/", 8}}) {
+        benchmark::RegisterBenchmark((kind + name).c_str(),
+                                     [table, type, n_rows = n_rows, size](benchmark::State& state) {
+                                       attend(state, *table, type, n_rows, size);
+                                     });
+      }
     }
   }
 }
