@@ -187,6 +187,7 @@ VecF take_out_offset(VecF dots, int offset, const PackedRow& act, std::int64_t g
 // Matrix-vector: the codes of a group go from the decoder's registers straight into the sum.
 template <typename Type>
 struct VectorSink {
+  static constexpr bool takes_signed = false;
   PackedRow act;
   std::int64_t first_group = 0;
   VecF acc = zero();
@@ -234,6 +235,7 @@ constexpr int offset_in_panel = any_unsigned_codes && !Type::has_min ? 128 : Typ
 
 template <typename Type, int panel_offset>
 struct PanelSink {
+  static constexpr bool takes_signed = panel_offset == 0 && Type::gives_signed;
   Panel panel;
   std::int64_t first_group = 0;
 
@@ -242,7 +244,8 @@ struct PanelSink {
     std::byte* codes = panel.codes + g * 32 * n_lanes;
     for (int j = 0; j < 8; ++j) {
       VecI word = c.codes[j];
-      if constexpr (panel_offset != Type::offset) word = add_bytes(word, splat_i8(panel_offset - Type::offset));
+      if constexpr (!takes_signed && panel_offset != Type::offset)
+        word = add_bytes(word, splat_i8(panel_offset - Type::offset));
       store_i(codes + j * 4 * n_lanes, word);
     }
     for (int s = 0; s < Type::n_scales; ++s) {

@@ -86,9 +86,29 @@ void add_tile_sums(const Panel& panel, std::int64_t g, const TokenRows& act, con
   }
 }
 
+// Memory of weights that is needed soon, fetched a little with every group: tiles leave it idle.
+struct Fetch {
+  const std::uint8_t* weight = nullptr;
+  std::int64_t row_stride = 0;
+  std::int64_t at = 0;  // bytes of n_lanes rows, see fetch_ahead
+  std::int64_t end = 0;
+  std::int64_t group_bytes = 0;
+  std::int64_t ahead = 0;
+
+  void next() {
+    const std::int64_t to = at + group_bytes < end ? at + group_bytes : end;
+    fetch_ahead(weight, row_stride, at, to, ahead);
+    at = to;
+  }
+};
+
+struct NoFetch {
+  void next() {}
+};
+
 // Adds n_groups groups to the outputs so far: out [n_tokens][n_lanes].
-template <typename Kind, int n_tokens>
-void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, float* out) {
+template <typename Kind, int n_tokens, typename Fetching>
+void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, Fetching fetch, float* out) {
   constexpr int n_scales = Kind::n_scales;
   TileSums<n_scales> sums[groups_ahead];
   VecF acc[n_tokens];
@@ -98,17 +118,22 @@ void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, 
   std::int64_t g = 0;
   if constexpr (n_tokens == tile_tokens) {
     for (; g + 2 * groups_ahead <= n_groups; g += groups_ahead) {
+      fetch.next();
       add_tile_sums<Kind, n_tokens>(panel, g, act, sums[0], acc);
       tile_sums<n_scales, 0>(panel, g + groups_ahead, act, sums);
+      fetch.next();
       add_tile_sums<Kind, n_tokens>(panel, g + 1, act, sums[1], acc);
       tile_sums<n_scales, 1>(panel, g + 1 + groups_ahead, act, sums);
+      fetch.next();
       add_tile_sums<Kind, n_tokens>(panel, g + 2, act, sums[2], acc);
       tile_sums<n_scales, 2>(panel, g + 2 + groups_ahead, act, sums);
+      fetch.next();
       add_tile_sums<Kind, n_tokens>(panel, g + 3, act, sums[3], acc);
       tile_sums<n_scales, 3>(panel, g + 3 + groups_ahead, act, sums);
     }
   }
   for (; g < n_groups; ++g) {
+    fetch.next();
     add_tile_sums<Kind, n_tokens>(panel, g, act, sums[g % groups_ahead], acc);
     if (g + groups_ahead < n_groups) tile_sums_of_slot<n_scales>(panel, g + groups_ahead, act, sums);
   }
@@ -117,12 +142,13 @@ void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, 
 }
 
 // A tile of up to tile_tokens tokens.
-template <typename Kind>
-void int8_tile_of(int n_tokens, const Panel& panel, std::int64_t n_groups, const TokenRows& act, float* out) {
+template <typename Kind, typename Fetching>
+void int8_tile_of(int n_tokens, const Panel& panel, std::int64_t n_groups, const TokenRows& act, const Fetching& fetch,
+                  float* out) {
   switch (n_tokens) {
 #define LLM_CASE(n) \
   case n:           \
-    return int8_tile<Kind, n>(panel, n_groups, act, out);
+    return int8_tile<Kind, n, Fetching>(panel, n_groups, act, fetch, out);
     LLM_CASE(1)
     LLM_CASE(2)
     LLM_CASE(3)
@@ -178,11 +204,13 @@ void int8_tiles_of_tokens(const MatmulTask& task, const std::byte* act, std::int
   const auto n_groups_from = [&](std::int64_t column) {
     return (column + columns < task.n_cols ? columns : task.n_cols - column) / 32;
   };
+  const auto weight_from = [&](const std::uint8_t* weight, std::int64_t column) {
+    return weight + column / block_columns * Type::block_bytes;
+  };
   const auto decode = [&](const std::uint8_t* weight, std::int64_t row_stride, std::int64_t ahead,
                           std::int64_t column) {
     PanelSink<Type, 0> sink{Panel(task.scratch, columns)};
-    decode_rows<Type>(weight + column / block_columns * Type::block_bytes, row_stride,
-                      n_groups_from(column) / Type::n_groups, ahead, sink);
+    decode_rows<Type>(weight_from(weight, column), row_stride, n_groups_from(column) / Type::n_groups, ahead, sink);
     __asm__ volatile("" : : : "memory");  // tiles read what is written here
     return sink.panel;
   };
@@ -198,8 +226,12 @@ void int8_tiles_of_tokens(const MatmulTask& task, const std::byte* act, std::int
                    [&](const RowGroup& rows, const std::uint8_t* weight, std::int64_t row_stride, std::int64_t ahead) {
                      for (float& x : out) x = 0;
                      for (std::int64_t column = 0; column < task.n_cols; column += columns) {
-                       const Panel panel = decode(weight, row_stride, ahead, column);
-                       int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(0, column), out);
+                       const Panel panel = decode(weight, row_stride, 0, column);
+                       const std::int64_t n_groups = n_groups_from(column);
+                       const std::int64_t bytes = n_groups / Type::n_groups * Type::block_bytes * n_lanes;
+                       const Fetch fetch{weight_from(weight, column), row_stride, 0, bytes,
+                                         bytes / n_groups + 1,        ahead};
+                       int8_tile_of<Kind>(n_tokens, panel, n_groups, rows_from(0, column), fetch, out);
                      }
                      for (int t = 0; t < n_tokens; ++t) rows.write(out_row(task, token + t), load(out + t * n_lanes));
                    });
@@ -212,7 +244,7 @@ void int8_tiles_of_tokens(const MatmulTask& task, const std::byte* act, std::int
       for (int i = 0; i < n_tokens; ++i) {
         store(out + i * n_lanes, column == 0 ? zero() : rows.read(out_row(task, token + t + i)));
       }
-      int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(t, column), out);
+      int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(t, column), NoFetch{}, out);
       for (int i = 0; i < n_tokens; ++i) rows.write(out_row(task, token + t + i), load(out + i * n_lanes));
     };
     for_row_groups(task, row_bytes,

@@ -4,7 +4,8 @@
 // to sink.put(i, columns): code word j of a row holds columns 4 j ... 4 j + 3. The weight is
 //   scale * (code - offset) - min
 // with one scale (and min) per 32 columns (n_scales = 1), or one per 16 (2). Codes are at most 63 and unsigned unless
-// `wide`: those are int8, to which the wrapper's wide_offset has been added.
+// `wide`: those are int8, to which the wrapper's wide_offset has been added. A sink that takes_signed gets int8 codes
+// without an offset from types that give them: theirs cost less that way.
 
 template <int n_scales>
 struct Columns {
@@ -21,6 +22,7 @@ struct QuantTraits {
   static constexpr bool has_min = has_min_;
   static constexpr bool wide = wide_;
   static constexpr int offset = offset_;
+  static constexpr bool gives_signed = false;
 };
 
 inline VecI low_nibbles(VecI a) {
@@ -65,11 +67,23 @@ void add_fifth_bits(VecI bits, Columns& c) {
 }
 
 struct Q4_0 : QuantTraits<18, 32, 1, false, false, 8> {
+  static constexpr bool gives_signed = true;
   template <typename Sink>
   static void decode(const std::uint8_t* p, std::int64_t stride, Sink& sink) {
     Columns<1> c;
-    unpack_nibbles(p + 2, stride, c);
     c.scale[0] = low_half(load_column4(p, stride));
+    if constexpr (Sink::takes_signed) {
+      // A nibble in the upper half of a byte, its top bit flipped, is 16 times the code less 8.
+      VecI bytes[4];
+      load_column16(p + 2, stride, bytes);
+      for (int j = 0; j < 4; ++j) {
+        c.codes[j] = (shift_left<4>(bytes[j]) & splat_i8(0xf0)) ^ splat_i8(0x80);
+        c.codes[j + 4] = (bytes[j] & splat_i8(0xf0)) ^ splat_i8(0x80);
+      }
+      c.scale[0] = c.scale[0] * splat(0x1p-4f);
+    } else {
+      unpack_nibbles(p + 2, stride, c);
+    }
     sink.put(0, c);
   }
 };
@@ -111,12 +125,15 @@ struct Q5_1 : QuantTraits<24, 32, 1, true, false, 0> {
 };
 
 struct Q8_0 : QuantTraits<34, 32, 1, false, true, wide_offset> {
+  static constexpr bool gives_signed = true;
   template <typename Sink>
   static void decode(const std::uint8_t* p, std::int64_t stride, Sink& sink) {
     Columns<1> c;
     load_column16(p + 2, stride, c.codes);
     load_column16(p + 18, stride, c.codes + 4);
-    for (VecI& codes : c.codes) codes = wide_codes(codes);
+    if constexpr (!Sink::takes_signed) {
+      for (VecI& codes : c.codes) codes = wide_codes(codes);
+    }
     c.scale[0] = low_half(load_column4(p, stride));
     sink.put(0, c);
   }
@@ -124,10 +141,11 @@ struct Q8_0 : QuantTraits<34, 32, 1, false, true, wide_offset> {
 
 // Twice the E2M1 numbers, 16 added.
 struct MXFP4 : QuantTraits<17, 32, 1, false, false, 16> {
+  static constexpr bool gives_signed = true;
   template <typename Sink>
   static void decode(const std::uint8_t* p, std::int64_t stride, Sink& sink) {
     static constexpr std::int8_t e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-    const Table16 table = make_table16(e2m1, 16);
+    const Table16 table = make_table16(e2m1, Sink::takes_signed ? 0 : 16);
     Columns<1> c;
     unpack_nibbles(p + 1, stride, c);
     for (VecI& codes : c.codes) codes = look_up(table, codes);
@@ -140,15 +158,16 @@ struct MXFP4 : QuantTraits<17, 32, 1, false, false, 16> {
   }
 };
 
-inline Table16 iq4_table() {
+inline Table16 iq4_table(int add) {
   static constexpr std::int8_t codes[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-  return make_table16(codes, wide_offset);
+  return make_table16(codes, add);
 }
 
 struct IQ4_NL : QuantTraits<18, 32, 1, false, true, wide_offset> {
+  static constexpr bool gives_signed = true;
   template <typename Sink>
   static void decode(const std::uint8_t* p, std::int64_t stride, Sink& sink) {
-    const Table16 table = iq4_table();
+    const Table16 table = iq4_table(Sink::takes_signed ? 0 : wide_offset);
     Columns<1> c;
     unpack_nibbles(p + 2, stride, c);
     for (VecI& codes : c.codes) codes = look_up(table, codes);
@@ -158,6 +177,7 @@ struct IQ4_NL : QuantTraits<18, 32, 1, false, true, wide_offset> {
 };
 
 struct IQ4_XS : QuantTraits<136, 256, 1, false, true, wide_offset> {
+  static constexpr bool gives_signed = true;
   template <int k, typename Sink>
   static void group(const std::uint8_t* p, std::int64_t stride, VecF d, const VecI* head, Table16 table, Sink& sink) {
     Columns<1> c;
@@ -170,7 +190,7 @@ struct IQ4_XS : QuantTraits<136, 256, 1, false, true, wide_offset> {
   }
   template <typename Sink>
   static void decode(const std::uint8_t* p, std::int64_t stride, Sink& sink) {
-    const Table16 table = iq4_table();
+    const Table16 table = iq4_table(Sink::takes_signed ? 0 : wide_offset);
     VecI head[4];  // d and the high scale bits, low scale nibbles
     load_column16(p, stride, head);
     const VecF d = low_half(head[0]);

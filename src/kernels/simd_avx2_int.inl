@@ -38,6 +38,9 @@ inline VecI operator&(VecI a, VecI b) {
 inline VecI operator|(VecI a, VecI b) {
   return {_mm256_or_si256(a.v, b.v)};
 }
+inline VecI operator^(VecI a, VecI b) {
+  return {_mm256_xor_si256(a.v, b.v)};
+}
 inline VecI add_bytes(VecI a, VecI b) {
   return {_mm256_add_epi8(a.v, b.v)};
 }

@@ -38,6 +38,9 @@ inline VecI operator&(VecI a, VecI b) {
 inline VecI operator|(VecI a, VecI b) {
   return {_mm512_or_si512(a.v, b.v)};
 }
+inline VecI operator^(VecI a, VecI b) {
+  return {_mm512_xor_si512(a.v, b.v)};
+}
 inline VecI add_bytes(VecI a, VecI b) {
   return {_mm512_add_epi8(a.v, b.v)};
 }

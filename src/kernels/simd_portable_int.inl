@@ -45,6 +45,9 @@ inline VecI operator&(VecI a, VecI b) {
 inline VecI operator|(VecI a, VecI b) {
   return {a.v | b.v};
 }
+inline VecI operator^(VecI a, VecI b) {
+  return {a.v ^ b.v};
+}
 inline VecI add_bytes(VecI a, VecI b) {
   Byte16 x;
   Byte16 y;
