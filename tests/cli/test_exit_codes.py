@@ -1,4 +1,5 @@
 """Every exit code of the documentation, one by one, and what stands on stdout and stderr."""
+import json
 import os
 import signal
 import subprocess
@@ -30,6 +31,13 @@ class ExitCodes(unittest.TestCase):
 
     def test_option_out_of_range_is_2(self):
         self.fails(2, ["top_p"], "-m", VALID, "--ids", "1", "--top-p", "1.5")
+
+    def test_of_an_option_given_twice_the_last_counts(self):
+        done = run("-m", VALID, "--ids", "1,4,9", "-n", "3", "-n", "5", "-n", "2", "--ignore-eos", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(json.loads(done.stdout)["ids"]), 2)
+        done = run("tokenize", "-m", VALID, "-q", "--help", "--help")
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_missing_model_is_2(self):
         self.fails(2, ["LLMGEN_MODEL"], "-p", "x")
@@ -66,6 +74,9 @@ class ExitCodes(unittest.TestCase):
 
     def test_prompt_longer_than_the_context_is_7(self):
         self.fails(7, ["context"], "-m", VALID, "--ids", ",".join(["1"] * 50), "-c", "16")
+
+    def test_prompt_longer_than_the_trained_context_is_7(self):
+        self.fails(7, ["context"], "-m", VALID, "--ids", ",".join(["1"] * 5000))
 
     def test_interrupt_is_130_and_shows_timings(self):
         process = subprocess.Popen([PROGRAM, "-m", str(SMOLLM2), "-p", "Once upon a time", "-n", "4000", "--ignore-eos"],

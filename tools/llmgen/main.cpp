@@ -70,6 +70,8 @@ int usage_error(const CLI::App& app, const Program& program, const CLI::ParseErr
 int run(int argc, char** argv) {
   Program program;
   CLI::App app("Generates text with large language models on ordinary CPUs.", "llmgen");
+  // Scripts and aliases append what they want changed.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.set_version_flag("--version", std::string("llmgen ") + LLMGEN_VERSION);
   app.set_help_flag("-h,--help", "Show this help");
   add_generate(app, program);

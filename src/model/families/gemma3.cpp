@@ -20,7 +20,7 @@ float score_scale(const Hyper& h, const Attention& a) {
 Layer layer(const Hyper& h, int i) {
   Attention a = attention(h, i, {.rope_base = h.gguf() ? 10'000.0 : 1e6, .head_dim = 256, .n_head_kv = 4});
   a.scale = score_scale(h, a);
-  a.softcap = h.gguf() ? 0 : softcap(h, keys::attention_softcap, 0);
+  h.use(keys::attention_softcap);  // a number that the class keeps from gemma2 and does not apply
   a.qk_norm_over = Attention::NormOver::head;
   a.qk_norm = norm(h);
   const std::optional<bool> typed = h.gguf() ? std::nullopt : windowed_by_type(h, i);
