@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "formats/gguf_reader.h"
@@ -198,13 +199,13 @@ class Exporter {
   GgufExport run() {
     const Family& family = *find_family_of(spec_);
     const Family& target = target_family(family, spec_, path_, plan_.architecture);
-    if (spec_.kind == ModelKind::encoder_decoder) refuse("encoder-decoders are read from such files but not written");
     plan_.tensors = std::move(source_.bound);
     drop_head_of_encoder();
     drop_position_offset();
     if (family.writing.scaled_weights) fold_scales();
     add_rope_tensors();
     for (BoundTensor& tensor : plan_.tensors) tensor.name = gguf_name(target, tensor.scope, tensor.name);
+    drop_repeated();
     set_plan_keys(family);
     std::string difference = check();
     if (!difference.empty() && add_window_pattern()) difference = check();
@@ -221,6 +222,12 @@ class Exporter {
   [[noreturn]] void refuse(const std::string& why) const {
     throw Error(ErrorCode::model, fmt::format("{}: cannot be written as GGUF architecture {}: {}", path_,
                                               formats::quote(plan_.architecture), why));
+  }
+
+  // Two stacks may have bound the same tensor.
+  void drop_repeated() {
+    std::set<std::string> names;
+    std::erase_if(plan_.tensors, [&](const BoundTensor& tensor) { return !names.insert(tensor.name).second; });
   }
 
   // GGUF encoders end with hidden states: no place for a head that fills masks.
@@ -256,6 +263,7 @@ class Exporter {
       const auto tokens = std::find_if(plan_.tensors.begin(), plan_.tensors.end(),
                                        [](const BoundTensor& t) { return t.name == "token_embd.weight"; });
       BoundTensor output = *tokens;
+      output.scope = spec_.decoder.prefix;
       output.name = "output.weight";
       plan_.tensors.push_back(std::move(output));
       spec_.head.tied = false;

@@ -161,6 +161,7 @@ const Family t5_family{
     .finish = finish,
     .naming = naming(true),
     .encoder_naming = naming(false),
-    .gguf_names = gguf_names};
+    .gguf_names = gguf_names,
+    .writing = {.keys = gguf_keys, .scaled_weights = true}};
 
 }  // namespace llm::model

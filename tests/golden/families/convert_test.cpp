@@ -44,8 +44,7 @@ const Family* family_of(const GoldenEntry& entry) {
 
 bool is_written(const GoldenEntry& entry) {
   const Family* family = family_of(entry);
-  return family != nullptr && family->kind != ModelKind::encoder_decoder &&
-         (!family->gguf.empty() || !family->writing.architecture.empty());
+  return family != nullptr && (!family->gguf.empty() || !family->writing.architecture.empty());
 }
 
 // Options of these folders that files of their architecture cannot say, and what the refusal names.
@@ -72,6 +71,9 @@ const std::map<std::string, std::string> refused = {{"bloom-6heads-postln", "res
                                                     {"phi-qknorm", "clamp_after_norm"},
                                                     {"phi3-swa", "window"},
                                                     {"qwen2-swa", "window"},
+                                                    {"t5-uneven", "ffn.activation"},
+                                                    {"t5_encoder", "relative.max_distance"},
+                                                    {"umt5_encoder", "relative.max_distance"},
                                                     {"gemma_embedding", "scale"},
                                                     {"qwen2_moe-dense-layer", "ffn"}};
 
