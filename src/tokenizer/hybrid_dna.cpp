@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "tokenizer/model_sink.h"
+
 namespace llm::tokenizer {
 
 namespace {
@@ -39,21 +41,9 @@ class HybridDna : public Model {
   }
 
  private:
-  class Sink : public PieceSink {
-   public:
-    Sink(const Model& model, Scratch& scratch, std::vector<TokenId>& out)
-        : model_(model), scratch_(scratch), out_(out) {}
-    void piece(std::string_view text) override { model_.encode(text, scratch_, out_); }
-
-   private:
-    const Model& model_;
-    Scratch& scratch_;
-    std::vector<TokenId>& out_;
-  };
-
   void encode_ordinary(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const {
     if (text.empty()) return;
-    Sink sink(*ordinary_, scratch, out);
+    ModelSink sink(*ordinary_, scratch, out, text.size());
     splitter_.split(text, sink);
   }
 

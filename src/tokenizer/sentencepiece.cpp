@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/join_splitter.h"
+#include "tokenizer/model_sink.h"
 #include "tokenizer/unigram.h"
 
 namespace llm::tokenizer {
@@ -66,21 +67,9 @@ class WithUserDefined : public Model {
   }
 
  private:
-  class Sink : public PieceSink {
-   public:
-    Sink(const Model& model, Scratch& scratch, std::vector<TokenId>& out)
-        : model_(model), scratch_(scratch), out_(out) {}
-    void piece(std::string_view text) override { model_.encode(text, scratch_, out_); }
-
-   private:
-    const Model& model_;
-    Scratch& scratch_;
-    std::vector<TokenId>& out_;
-  };
-
   void encode_plain(std::string_view text, Scratch& scratch, std::vector<TokenId>& out) const {
     if (splitter_ == nullptr) return inner_->encode(text, scratch, out);
-    Sink sink(*inner_, scratch, out);
+    ModelSink sink(*inner_, scratch, out, text.size());
     splitter_->split(text, sink);
   }
 

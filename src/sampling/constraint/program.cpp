@@ -85,12 +85,14 @@ class SyntaxCompiler {
     return value;
   }
 
-  void find_nullable() {
-    nullable_ = fixpoint([&](const Expr& e, const std::vector<bool>& known) {
+  // Of every node, whether it has a string, where `set_has` says it of a set: the empty one where no set has any.
+  template <typename SetHas>
+  std::vector<bool> nodes_that_have(SetHas set_has) {
+    return fixpoint([&](const Expr& e, const std::vector<bool>& known) {
       const auto is = [&](std::uint32_t n) { return known[n]; };
       switch (e.kind) {
         case Expr::Kind::set:
-          return false;
+          return set_has(syntax_.sets[e.index]);
         case Expr::Kind::sequence:
           return std::all_of(e.items.begin(), e.items.end(), is);
         case Expr::Kind::choice:
@@ -105,24 +107,12 @@ class SyntaxCompiler {
     });
   }
 
+  void find_nullable() {
+    nullable_ = nodes_that_have([](const auto&) { return false; });
+  }
+
   void find_productive() {
-    productive_ = fixpoint([&](const Expr& e, const std::vector<bool>& known) {
-      const auto is = [&](std::uint32_t n) { return known[n]; };
-      switch (e.kind) {
-        case Expr::Kind::set:
-          return !syntax_.sets[e.index].ranges().empty();
-        case Expr::Kind::sequence:
-          return std::all_of(e.items.begin(), e.items.end(), is);
-        case Expr::Kind::choice:
-          return std::any_of(e.items.begin(), e.items.end(), is);
-        case Expr::Kind::repeat:
-          return e.min == 0 || is(e.items[0]);
-        case Expr::Kind::rule:
-          return is(syntax_.rules[e.index]);
-        default:
-          return true;
-      }
-    });
+    productive_ = nodes_that_have([](const auto& set) { return !set.ranges().empty(); });
   }
 
   void find_nonempty() {

@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "changed_entry.h"
 #include "golden_entry.h"
 #include "kernels/decode.h"
 #include "model/family.h"
@@ -138,21 +139,7 @@ bool same_sums(const llm::model::ModelSpec& folder, const llm::model::ModelSpec&
   return folder.family != "falcon_h1" && folder.head.scale == file.head.scale;
 }
 
-// A golden entry with some keys of config.json changed.
-class Patched : public testing::Test {
- protected:
-  std::string with(const std::string& entry, const nlohmann::json& changes) {
-    const std::string from = LLM_TEST_DATA "/golden/" + entry;
-    std::ifstream in(from + "/config.json");
-    nlohmann::json config = nlohmann::json::parse(in);
-    config.merge_patch(changes);
-    folder_.write("config.json", config.dump());
-    std::filesystem::copy_file(from + "/model.safetensors", folder_.file("model.safetensors"),
-                               std::filesystem::copy_options::overwrite_existing);
-    return folder_.path();
-  }
-  llm::test::TemporaryFolder folder_;
-};
+using Patched = llm::test::ChangedEntry;
 
 TEST_P(Converted, GivesTheFoldersResults) {
   const GoldenEntry& entry = GetParam();

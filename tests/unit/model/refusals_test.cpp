@@ -1,10 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <llm/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "changed_entry.h"
 #include "model/model.h"
 #include "temporary_folder.h"
 
@@ -51,21 +51,7 @@ TEST(GgufModel, LoadsWhatIsRight) {
   }
 }
 
-// A golden entry's config.json with some keys changed; its weights beside it.
-class FolderModel : public testing::Test {
- protected:
-  std::string with(const std::string& entry, const nlohmann::json& changes) {
-    const std::string from = LLM_TEST_DATA "/golden/" + entry;
-    std::ifstream in(from + "/config.json");
-    nlohmann::json config = nlohmann::json::parse(in);
-    config.merge_patch(changes);
-    folder_.write("config.json", config.dump());
-    std::filesystem::copy_file(from + "/model.safetensors", folder_.file("model.safetensors"),
-                               std::filesystem::copy_options::overwrite_existing);
-    return folder_.path();
-  }
-  llm::test::TemporaryFolder folder_;
-};
+using FolderModel = llm::test::ChangedEntry;
 
 TEST_F(FolderModel, RefusesUnknownOptionsByName) {
   EXPECT_THAT(error_of(with("llama-gqa", {{"model_type", "llama9"}})), HasSubstr("'llama9'"));
