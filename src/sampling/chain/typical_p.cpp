@@ -17,8 +17,9 @@ class TypicalP final : public Stage {
     const double max = static_cast<double>(list.front().logit);
     const double log_weight = std::log(shape.weight);
     const auto surprise = [&](const Candidate& c) { return log_weight - (static_cast<double>(c.logit) - max); };
-    std::stable_sort(list.begin(), list.end(), [&](const Candidate& a, const Candidate& b) {
-      return std::abs(surprise(a) - shape.entropy) < std::abs(surprise(b) - shape.entropy);
+    std::sort(list.begin(), list.end(), [&](const Candidate& a, const Candidate& b) {
+      const double far_a = std::abs(surprise(a) - shape.entropy), far_b = std::abs(surprise(b) - shape.entropy);
+      return far_a != far_b ? far_a < far_b : before(a, b);
     });
     double sum = 0;
     std::size_t n = 0;

@@ -7,9 +7,12 @@ namespace {
 thread_local long n_allocations = 0;
 }
 
-void* operator new(std::size_t n) {
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
   ++n_allocations;
-  if (void* p = std::malloc(n)) return p;
+  return std::malloc(n);
+}
+void* operator new(std::size_t n) {
+  if (void* p = operator new(n, std::nothrow)) return p;
   throw std::bad_alloc();
 }
 void operator delete(void* p) noexcept {

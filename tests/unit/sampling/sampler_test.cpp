@@ -156,6 +156,7 @@ TEST(Sampler, DoesNotAllocateAfterTheFirstTokens) {
   o.repeat_penalty = 1.1f;
   o.dry_multiplier = 0.8f;
   o.top_n_sigma = 2;
+  o.typical_p = 0.9f;
   const std::vector<float> row = random_row(32000, 5);
   std::vector<TokenId> history(2000);
   for (std::size_t i = 0; i < history.size(); ++i) history[i] = static_cast<TokenId>(i % 37);
