@@ -134,10 +134,9 @@ void matvec(benchmark::State& state, const KernelTable& table, TensorType type, 
   state.counters["of_read_bandwidth"] = benchmark::Counter(bytes / read_bandwidth(), benchmark::Counter::kIsRate);
 }
 
-void matmat(benchmark::State& state, const KernelTable& table, TensorType type, const Size& size) {
+void matmat(benchmark::State& state, const KernelTable& table, TensorType type, std::int64_t n_tokens,
+            std::int64_t n_rows) {
   const std::int64_t n_cols = 1536;
-  const std::int64_t n_rows = size.matmat_rows;
-  const std::int64_t n_tokens = size.n_tokens;
   const Buffers buffers(table, type, n_rows, n_cols, n_tokens);
   for (auto _ : state) {
     table.matmul(buffers.task);
@@ -239,7 +238,14 @@ void register_all(const Size& size) {
         matvec(state, *table, type, size);
       })->Unit(benchmark::kMillisecond);
       benchmark::RegisterBenchmark(("matmat/" + name).c_str(), [table, type, size](benchmark::State& state) {
-        matmat(state, *table, type, size);
+        matmat(state, *table, type, size.n_tokens, size.matmat_rows);
+      })->Unit(benchmark::kMillisecond);
+      // A step of sixteen sequences: weights in the cache, and from memory.
+      benchmark::RegisterBenchmark(("matmat_16/" + name).c_str(), [table, type, size](benchmark::State& state) {
+        matmat(state, *table, type, 16, size.matmat_rows);
+      })->Unit(benchmark::kMillisecond);
+      benchmark::RegisterBenchmark(("matmat_16_memory/" + name).c_str(), [table, type, size](benchmark::State& state) {
+        matmat(state, *table, type, 16, size.matvec_bytes / static_cast<std::int64_t>(tensor_row_bytes(type, 1536)));
       })->Unit(benchmark::kMillisecond);
       if (!table->encode_row(type, nullptr, nullptr, 0)) continue;
       benchmark::RegisterBenchmark(("encode/" + name).c_str(),
