@@ -56,7 +56,7 @@ bool may_use_tiles() {
 }
 
 struct CpuFeatures {
-  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false, amx = false;
+  bool avx2 = false, avxvnni = false, avx512 = false, avx512vnni = false, avx512bf16 = false, amx = false;
 };
 
 // Bit numbers: Intel SDM volume 2A, CPUID.
@@ -72,6 +72,7 @@ CpuFeatures cpu_features() {
   f.avxvnni = f.avx2 && bit(leaf7_1.eax, 4);
   f.avx512 = f.avx2 && zmm && bit(leaf7.ebx, 16) && bit(leaf7.ebx, 17) && bit(leaf7.ebx, 30) && bit(leaf7.ebx, 31);
   f.avx512vnni = f.avx512 && bit(leaf7.ecx, 11);
+  f.avx512bf16 = f.avx512vnni && bit(leaf7_1.eax, 5);
   const bool tiles = (saved & 0x60000u) == 0x60000u && bit(leaf7.edx, 22) && bit(leaf7.edx, 24) && bit(leaf7.edx, 25);
   f.amx = f.avx512vnni && tiles && may_use_tiles();
   return f;
@@ -85,6 +86,7 @@ std::vector<const KernelTable*> find_available() {
 #if defined(__x86_64__)
   const CpuFeatures has = cpu_features();
   if (has.amx) tables.push_back(&amx_kernels);
+  if (has.avx512bf16) tables.push_back(&avx512bf16_kernels);
   if (has.avx512vnni) tables.push_back(&avx512vnni_kernels);
   if (has.avx512) tables.push_back(&avx512_kernels);
   if (has.avxvnni) tables.push_back(&avxvnni_kernels);

@@ -15,6 +15,8 @@
 
 #if defined(__AMX_BF16__)
 #include "kernels/matmul_bf16_tiles.inl"
+#elif defined(__AVX512BF16__)
+#include "kernels/matmul_bf16_dot.inl"
 #endif
 
 #include "kernels/matmul_int8.inl"

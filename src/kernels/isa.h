@@ -13,6 +13,7 @@ extern const KernelTable avx2_kernels;
 extern const KernelTable avxvnni_kernels;
 extern const KernelTable avx512_kernels;
 extern const KernelTable avx512vnni_kernels;
+extern const KernelTable avx512bf16_kernels;
 extern const KernelTable amx_kernels;
 #endif
 

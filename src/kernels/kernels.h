@@ -22,7 +22,7 @@ namespace llm::kernels {
 enum class ActFormat : std::uint8_t {
   f32,     // as it is
   i8_32,   // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
-  bf16x2,  // as the sum of two bfloat16 numbers (16 bits), for machines with tiles; layout private to the kernels
+  bf16x2,  // as the sum of two bfloat16 numbers (16 bits), where the machine multiplies those; layout private too
 };
 inline constexpr std::size_t n_act_formats = 3;
 

@@ -426,7 +426,16 @@ void matmul_split_tiles(const MatmulTask& task) {
 }
 
 template <typename Split>
-void matmul_split(const MatmulTask& task) {
+void matmul_split_of(const MatmulTask& task) {
   if (task.n_tokens < min_split_tile_tokens) return matmul_split_vectors<Split>(task);
   matmul_split_tiles<Split>(task);
+}
+
+inline bool takes_split_act(TensorType weight) {
+  return weight == TensorType::F16 || weight == TensorType::BF16;
+}
+
+inline void matmul_split(const MatmulTask& task) {
+  if (task.type == TensorType::F16) return matmul_split_of<SplitF16>(task);
+  matmul_split_of<SplitBF16>(task);
 }

@@ -14,26 +14,38 @@ inline void pack_act_f32(const float* x, std::int64_t n_cols, float* out) {
   for (std::int64_t i = n_cols; i < padded_cols(n_cols); ++i) out[i] = 0;
 }
 
-// How weights lie in memory.
-struct F32Weights {
+// How weights lie in memory, and what a step along the summed dimension takes of them and of activations.
+struct FloatProducts {
+  using Word = VecF;
+  using Act = float;
+  static constexpr std::int64_t step = n_lanes;
+  static std::int64_t act_row_elements(std::int64_t n_cols) { return padded_cols(n_cols); }
+  static VecF load_act(const float* row, std::int64_t k) { return load(row + k); }
+  static VecF add(VecF weight, VecF act, VecF sum) { return madd(weight, act, sum); }
+};
+struct F32Weights : FloatProducts {
   using Element = float;
+  static constexpr bool is_read_in_place = true;  // by many tokens too; else a panel of floats is made
   static VecF full(const float* p) { return load(p); }
   static VecF part(const float* p, std::int64_t n) { return load_part(p, n); }
 };
-struct F16Weights {
+struct F16Weights : FloatProducts {
   using Element = std::uint16_t;
+  static constexpr bool is_read_in_place = false;
   static VecF full(const std::uint16_t* p) { return load_f16(p); }
   static VecF part(const std::uint16_t* p, std::int64_t n) { return load_f16_part(p, n); }
 };
-struct BF16Weights {
+struct BF16Weights : FloatProducts {
   using Element = std::uint16_t;
+  static constexpr bool is_read_in_place = false;
   static VecF full(const std::uint16_t* p) { return load_bf16(p); }
   static VecF part(const std::uint16_t* p, std::int64_t n) { return load_bf16_part(p, n); }
 };
 
-inline const float* act_row_f32(const MatmulTask& task, std::int64_t token) {
+template <typename Weights>
+const typename Weights::Act* act_row(const MatmulTask& task, std::int64_t token) {
   const std::int64_t row = task.act_rows != nullptr ? task.act_rows[token] : token;
-  return reinterpret_cast<const float*>(task.act) + row * padded_cols(task.n_cols);
+  return reinterpret_cast<const typename Weights::Act*>(task.act) + row * Weights::act_row_elements(task.n_cols);
 }
 
 inline float* out_row(const MatmulTask& task, std::int64_t token) {
@@ -55,28 +67,29 @@ template <typename Weights, int n_rows, int n_tokens>
 void float_tile(const MatmulTask& task, const FloatRows<Weights>& rows, std::int64_t n_cols, std::int64_t token) {
   const typename Weights::Element* weight = rows.weight;
   const std::int64_t weight_stride = rows.stride;
-  const float* act[n_tokens];
-  for (int t = 0; t < n_tokens; ++t) act[t] = act_row_f32(task, token + t);
+  constexpr std::int64_t step = Weights::step;
+  const typename Weights::Act* act[n_tokens];
+  for (int t = 0; t < n_tokens; ++t) act[t] = act_row<Weights>(task, token + t);
   VecF sum[n_tokens][n_rows];
   for (int t = 0; t < n_tokens; ++t) {
     for (int r = 0; r < n_rows; ++r) sum[t][r] = zero();
   }
   std::int64_t k = 0;
-  for (; k + n_lanes <= n_cols; k += n_lanes) {
+  for (; k + step <= n_cols; k += step) {
     if (n_rows > 1 && rows.ahead != 0) {
       for (int r = 0; r < n_rows; ++r) __builtin_prefetch(weight + r * weight_stride + k + rows.ahead, 0, 3);
     }
-    VecF w[n_rows];
+    typename Weights::Word w[n_rows];
     for (int r = 0; r < n_rows; ++r) w[r] = Weights::full(weight + r * weight_stride + k);
     for (int t = 0; t < n_tokens; ++t) {
-      const VecF a = load(act[t] + k);
-      for (int r = 0; r < n_rows; ++r) sum[t][r] = madd(w[r], a, sum[t][r]);
+      const auto a = Weights::load_act(act[t], k);
+      for (int r = 0; r < n_rows; ++r) sum[t][r] = Weights::add(w[r], a, sum[t][r]);
     }
   }
   if (k < n_cols) {
     for (int r = 0; r < n_rows; ++r) {
-      const VecF w = Weights::part(weight + r * weight_stride + k, n_cols - k);
-      for (int t = 0; t < n_tokens; ++t) sum[t][r] = madd(w, load(act[t] + k), sum[t][r]);
+      const typename Weights::Word w = Weights::part(weight + r * weight_stride + k, n_cols - k);
+      for (int t = 0; t < n_tokens; ++t) sum[t][r] = Weights::add(w, Weights::load_act(act[t], k), sum[t][r]);
     }
   }
   for (int t = 0; t < n_tokens; ++t) {
@@ -191,15 +204,15 @@ void matmul_float(const MatmulTask& task) {
   using Element = typename Weights::Element;
   const Element* weight = reinterpret_cast<const Element*>(task.weight);
   if (task.n_tokens <= float_tile_tokens) return float_streams<Weights>(task, weight);
-  if (sizeof(Element) == sizeof(float)) {
+  if constexpr (Weights::is_read_in_place) {
     const std::int64_t step = panel_rows(task.n_cols);
     for (std::int64_t row = task.row_begin; row < task.row_end; row += step) {
       const std::int64_t rest = task.row_end - row;
       float_rows<Weights>(task, {weight + row * task.n_cols, task.n_cols, row, 1}, task.n_cols,
                           rest < step ? rest : step);
     }
-    return;
+  } else {
+    matmul_through_panel(
+        task, [&](std::int64_t row, float* dst) { widen_row<Weights>(weight + row * task.n_cols, task.n_cols, dst); });
   }
-  matmul_through_panel(
-      task, [&](std::int64_t row, float* dst) { widen_row<Weights>(weight + row * task.n_cols, task.n_cols, dst); });
 }

@@ -11,6 +11,21 @@ inline std::int64_t type_row_bytes(TensorType type, std::int64_t n_cols) {
   return 0;
 }
 
+#if !defined(__AMX_BF16__) && !defined(__AVX512BF16__)
+// No products with activations in two bfloat16 parts.
+inline bool takes_split_act(TensorType) {
+  return false;
+}
+inline std::int64_t split_row_bytes(std::int64_t) {
+  return 0;
+}
+inline std::int64_t split_scratch_bytes(std::int64_t) {
+  return 0;
+}
+inline void pack_act_split(const float*, std::int64_t, std::byte*) {}
+inline void matmul_split(const MatmulTask&) {}
+#endif
+
 // Weight types with a fast product with int8 activations.
 #define LLM_INT8_TYPES(X) \
   X(Q4_0)                 \
@@ -35,31 +50,20 @@ ActFormat act_format(TensorType type, std::int64_t, bool exact) {
     LLM_INT8_TYPES(LLM_CASE)
 #undef LLM_CASE
     return ActFormat::i8_32;
-#if defined(__AMX_BF16__)
-    case TensorType::F16:
-    case TensorType::BF16:
-      return ActFormat::bf16x2;
-#endif
     default:
-      return ActFormat::f32;
+      return takes_split_act(type) ? ActFormat::bf16x2 : ActFormat::f32;
   }
 }
 
 std::size_t act_row_bytes(ActFormat format, std::int64_t n_cols) {
   if (format == ActFormat::i8_32) return static_cast<std::size_t>(packed_row_bytes(n_cols));
-#if defined(__AMX_BF16__)
   if (format == ActFormat::bf16x2) return static_cast<std::size_t>(split_row_bytes(n_cols));
-#else
-  if (format == ActFormat::bf16x2) return 0;
-#endif
   return static_cast<std::size_t>(padded_cols(n_cols)) * sizeof(float);
 }
 
 void pack_act(ActFormat format, const float* x, std::int64_t n_cols, std::byte* out) {
   if (format == ActFormat::i8_32) return pack_act_i8(x, n_cols, out);
-#if defined(__AMX_BF16__)
   if (format == ActFormat::bf16x2) return pack_act_split(x, n_cols, out);
-#endif
   pack_act_f32(x, n_cols, reinterpret_cast<float*>(out));
 }
 
@@ -69,9 +73,7 @@ std::size_t matmul_scratch_bytes(TensorType type, std::int64_t n_cols) {
   if (act_format(type, n_cols, false) == ActFormat::i8_32) {
     also(int8_scratch_bytes(n_cols, type_row_bytes(type, n_cols)));
   }
-#if defined(__AMX_BF16__)
-  if (act_format(type, n_cols, false) == ActFormat::bf16x2) also(split_scratch_bytes(n_cols));
-#endif
+  if (takes_split_act(type)) also(split_scratch_bytes(n_cols));
   return static_cast<std::size_t>(bytes);
 }
 
@@ -87,12 +89,7 @@ void matmul(const MatmulTask& task) {
         return;
     }
   }
-#if defined(__AMX_BF16__)
-  if (task.format == ActFormat::bf16x2) {
-    if (task.type == TensorType::F16) return matmul_split<SplitF16>(task);
-    return matmul_split<SplitBF16>(task);
-  }
-#endif
+  if (task.format == ActFormat::bf16x2) return matmul_split(task);
   switch (task.type) {
     case TensorType::F32:
       return matmul_float<F32Weights>(task);

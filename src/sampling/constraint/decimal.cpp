@@ -280,7 +280,7 @@ bool NumberSpec::can_become_step(std::string_view text) const {
   const std::size_t max_digits = max_wide_digits - 1 - static_cast<std::size_t>(scale);
   if (p.exponent || p.integer.size() > max_digits) return false;
   // With a point it is read in double precision, and should still be a multiple then.
-  if (p.point && p.integer.size() + p.fraction.size() > max_double_digits + 1) return false;
+  if (p.point && p.integer.size() + std::max<std::size_t>(p.fraction.size(), 1) > max_double_digits + 1) return false;
   Wide step = multiple ? to_wide(multiple->digits()) * power_of_ten(multiple->exponent() + scale) : 1;
   if (integer && scale > 0)
     step = step / std::gcd(static_cast<std::int64_t>(step), static_cast<std::int64_t>(power_of_ten(scale))) *

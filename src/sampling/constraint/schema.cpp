@@ -166,6 +166,7 @@ class SchemaCompiler {
       } else {
         words.push_back(v->dump());
         if (!v->is_number()) continue;
+        words.push_back(number_text(*v));
         // Other spellings of a whole number; with a point where double precision has it exactly.
         const Decimal number = Decimal::parse(words.back()).value_or(Decimal());
         if (!number.integer() || number.exponent() > static_cast<std::int64_t>(NumberSpec::max_integer_digits))
@@ -176,6 +177,7 @@ class SchemaCompiler {
         words.push_back(whole);
         constexpr double exact = 9007199254740992;  // 2^53
         if (std::abs(v->get<double>()) <= exact) words.push_back(whole + ".0");
+        if (number.zero()) words.insert(words.end(), {"-0", "-0.0"});
       }
     }
     add_words(r, words);

@@ -60,6 +60,11 @@ std::string decode_percent(std::string_view text) {
 
 }  // namespace
 
+std::string number_text(const Json& number) {
+  // dump() writes one digit more than needed now and then.
+  return number.is_number_float() ? fmt::format("{}", number.get<double>()) : number.dump();
+}
+
 SchemaDocument::SchemaDocument(std::string_view text) : root_(parse(text)) {
   if (root_.is_object() && root_.contains("$schema") && root_["$schema"].is_string()) {
     const std::string draft = root_["$schema"].get<std::string>();

@@ -51,6 +51,9 @@ class SchemaDocument {
   Budget budget_;
 };
 
+// The shortest text that is read as this number.
+std::string number_text(const Json& number);
+
 // Whether a value satisfies a schema. Numbers are compared as numbers.
 bool is_valid(SchemaDocument& document, const Json& schema, const Json& value);
 

@@ -244,7 +244,7 @@ class Expander {
 
   Decimal number_at(const Json& value) {
     if (!value.is_number()) document_.refuse(value, "expected a number");
-    return Decimal::parse(value.dump()).value_or(Decimal());
+    return Decimal::parse(number_text(value)).value_or(Decimal());
   }
 
   std::uint64_t count_at(const Json& value) {

@@ -76,10 +76,11 @@ class Validator {
 
  private:
   bool valid_number(const Json& schema, const Json& v) {
-    const Decimal x = Decimal::parse(v.dump()).value_or(Decimal());
+    const Decimal x = Decimal::parse(number_text(v)).value_or(Decimal());
     const auto compare = [&](const char* key, const auto& holds) {
       const auto bound = schema.find(key);
-      return bound == schema.end() || !bound->is_number() || holds(Decimal::parse(bound->dump()).value_or(Decimal()));
+      return bound == schema.end() || !bound->is_number() ||
+             holds(Decimal::parse(number_text(*bound)).value_or(Decimal()));
     };
     const auto old_exclusive = [&](const char* key) {
       const auto flag = schema.find(key);

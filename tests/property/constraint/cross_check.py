@@ -187,7 +187,7 @@ def build_probe(build):
     if not probe.exists() or probe.stat().st_mtime < max(source.stat().st_mtime, library.stat().st_mtime):
         rooms = [f"-I{build}/rooms/{room}" for room in ("sampling", "base")]
         subprocess.run(["c++", "-std=c++20", "-O2", "-DLLM_STATIC", f"-I{ROOT}/include", *rooms, str(source), str(library),
-                        "-lfmt", "-lutf8proc", "-o", str(probe)], check=True)
+                        "-fopenmp", "-lfmt", "-lutf8proc", "-o", str(probe)], check=True)
     return probe
 
 

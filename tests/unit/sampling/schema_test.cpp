@@ -96,6 +96,14 @@ TEST(Schema, NumberBounds) {
   EXPECT_THAT(refused(R"({"type":"integer","multipleOf":10,"minimum":1,"maximum":9})"), HasSubstr("no value"));
 }
 
+// Sixteen digits name this number, a common printer of doubles takes seventeen.
+TEST(Schema, NumbersAreTheirShortestText) {
+  expect_schema(R"({"const":-142.4548107689359})", {"-142.4548107689359"}, {"-142.454810768936"});
+  expect_schema(R"({"type":"number","minimum":142.4548107689359,"maximum":142.4548107689359})", {"142.4548107689359"},
+                {"142.4548107689358"});
+  expect_schema(R"({"enum":[0,"x"]})", {"0", "-0", "0.0", "-0.0", "\"x\""}, {"-1", "00"});
+}
+
 TEST(Schema, Arrays) {
   expect_schema(R"({"type":"array","items":{"type":"integer"},"minItems":1,"maxItems":3})",
                 {"[1]", "[1,2]", "[1, 2, 3]", "[\n  1,\n  2\n]"}, {"[]", "[1,2,3,4]", "[1,]", "[\"a\"]", "[1  ,2]"});
