@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/model_impl.h"
+#include "api/row_writer.h"
 #include "api/weight_recipe.h"
 #include "formats/gguf_writer.h"
 #include "formats/weights_file.h"
@@ -27,8 +28,6 @@ namespace {
 using formats::GgufHeader;
 using formats::GgufWriter;
 using model::BoundTensor;
-
-constexpr std::int64_t written_piece_bytes = 16 << 20;
 
 // What readers expect as float32: vectors, and small tensors that decide much.
 bool stays_float(const BoundTensor& tensor) {
@@ -96,35 +95,23 @@ std::string name_of(const std::string& folder) {
   return path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
 }
 
-// Rows made, converted and written in pieces.
-void write_tensor(GgufWriter& writer, const BoundTensor& tensor, TensorType type,
+// Rows made, converted and written.
+void write_tensor(api::RowWriter& rows, const BoundTensor& tensor, TensorType type,
                   const std::function<void(std::uint64_t)>& on_bytes) {
-  const std::int64_t n_cols = tensor.row_elements(), n_rows = tensor.n_rows();
+  const std::int64_t n_cols = tensor.row_elements();
   const std::uint64_t in_bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(n_cols));
   const std::uint64_t out_bytes = tensor_row_bytes(type, static_cast<std::uint64_t>(n_cols));
-  const std::int64_t step = std::clamp<std::int64_t>(written_piece_bytes / (n_cols * 4), 1, n_rows);
-  std::vector<std::byte> stored(static_cast<std::size_t>(step) * in_bytes);
-  std::vector<std::byte> written(static_cast<std::size_t>(step) * out_bytes);
-  std::vector<float> values(static_cast<std::size_t>(step * n_cols));
-  for (std::int64_t row = 0; row < n_rows; row += step) {
-    const std::int64_t n = std::min(step, n_rows - row);
-#pragma omp parallel for schedule(static)
-    for (std::int64_t i = 0; i < n; ++i) {
-      std::byte* const out = written.data() + static_cast<std::uint64_t>(i) * out_bytes;
-      if (type == tensor.type) {
-        tensor.row(row + i, out);
-        continue;
-      }
-      std::byte* const in = stored.data() + static_cast<std::uint64_t>(i) * in_bytes;
-      float* const x = values.data() + i * n_cols;
-      tensor.row(row + i, in);
-      kernels::decode_row(tensor.type, in, x, n_cols);
-      kernels::encode_row(type, x, out, n_cols);
-    }
-    const std::uint64_t n_bytes = static_cast<std::uint64_t>(n) * out_bytes;
-    writer.write({written.data(), n_bytes});
-    on_bytes(n_bytes);
-  }
+  const std::size_t float_bytes = static_cast<std::size_t>(n_cols) * sizeof(float);
+  const auto make = [&](std::int64_t row, std::span<std::byte> scratch, std::byte* out) {
+    if (type == tensor.type) return tensor.row(row, out);
+    float* const x = reinterpret_cast<float*>(scratch.data());
+    std::byte* const in = scratch.data() + float_bytes;
+    tensor.row(row, in);
+    kernels::decode_row(tensor.type, in, x, n_cols);
+    kernels::encode_row(type, x, out, n_cols);
+  };
+  rows.write(tensor.n_rows(), out_bytes, float_bytes + in_bytes, make,
+             [&](std::int64_t n) { on_bytes(static_cast<std::uint64_t>(n) * out_bytes); });
 }
 
 // Projections of joined vectors: files of this architecture hold up to two, without biases.
@@ -207,7 +194,8 @@ Conversion convert(const std::string& folder, const std::string& output, const C
       throw Error(ErrorCode::cancelled, "stopped; nothing was written");
     }
   };
-  for (std::size_t i = 0; i < types.size(); ++i) write_tensor(writer, plan.tensors[i], types[i], on_bytes);
+  api::RowWriter rows(writer);
+  for (std::size_t i = 0; i < types.size(); ++i) write_tensor(rows, plan.tensors[i], types[i], on_bytes);
   writer.finish();
   return result;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "api/row_writer.h"
 #include "api/weight_recipe.h"
 #include "formats/gguf_writer.h"
 #include "formats/weights_file.h"
@@ -44,26 +45,18 @@ void copy_tensor(GgufWriter& writer, const TensorView& tensor, const OnBytes& on
   }
 }
 
-// Rows of one tensor, decoded and encoded in pieces.
-void convert_tensor(GgufWriter& writer, const TensorView& tensor, TensorType type, const OnBytes& on_bytes) {
+// Rows of one tensor, decoded and encoded.
+void convert_tensor(api::RowWriter& rows, const TensorView& tensor, TensorType type, const OnBytes& on_bytes) {
   const std::int64_t n_cols = tensor.extent[0];
-  const std::int64_t n_rows = tensor.n_elements() / n_cols;
   const std::uint64_t in_bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(n_cols));
   const std::uint64_t out_bytes = tensor_row_bytes(type, static_cast<std::uint64_t>(n_cols));
-  const std::int64_t step = std::clamp<std::int64_t>(piece_bytes / (n_cols * 4), 1, n_rows);
-  std::vector<float> values(static_cast<std::size_t>(step * n_cols));
-  std::vector<std::byte> blocks(static_cast<std::size_t>(step) * out_bytes);
-  for (std::int64_t row = 0; row < n_rows; row += step) {
-    const std::int64_t n = std::min(step, n_rows - row);
-#pragma omp parallel for schedule(static)
-    for (std::int64_t i = 0; i < n; ++i) {
-      float* const x = values.data() + i * n_cols;
-      kernels::decode_row(tensor.type, tensor.data + static_cast<std::uint64_t>(row + i) * in_bytes, x, n_cols);
-      kernels::encode_row(type, x, blocks.data() + static_cast<std::uint64_t>(i) * out_bytes, n_cols);
-    }
-    writer.write({blocks.data(), static_cast<std::size_t>(n) * out_bytes});
-    on_bytes(static_cast<std::uint64_t>(n) * in_bytes);
-  }
+  const auto make = [&](std::int64_t row, std::span<std::byte> scratch, std::byte* out) {
+    float* const x = reinterpret_cast<float*>(scratch.data());
+    kernels::decode_row(tensor.type, tensor.data + static_cast<std::uint64_t>(row) * in_bytes, x, n_cols);
+    kernels::encode_row(type, x, out, n_cols);
+  };
+  rows.write(tensor.n_elements() / n_cols, out_bytes, static_cast<std::size_t>(n_cols) * sizeof(float), make,
+             [&](std::int64_t n) { on_bytes(static_cast<std::uint64_t>(n) * in_bytes); });
 }
 
 }  // namespace
@@ -102,12 +95,13 @@ void quantize(const std::string& input, const std::string& output, const std::st
       throw Error(ErrorCode::cancelled, "stopped; nothing was written");
     }
   };
+  api::RowWriter rows(writer);
   for (std::size_t i = 0; i < types.size(); ++i) {
     const TensorView& tensor = file->tensors()[i];
     if (types[i] == tensor.type) {
       copy_tensor(writer, tensor, on_bytes);
     } else {
-      convert_tensor(writer, tensor, types[i], on_bytes);
+      convert_tensor(rows, tensor, types[i], on_bytes);
     }
   }
   writer.finish();
