@@ -95,7 +95,8 @@ Value dict_clear(Interpreter&, const Value& self, const Call& call) {
 
 Value dict_fromkeys(Interpreter& in, const Value&, const Call& call) {
   call.check("fromkeys", {"iterable", "value"});
-  const Value result = in.heap().dict(), value = call.get(1, "value", Value::none());
+  Value result = in.heap().dict();
+  const Value value = call.get(1, "value", Value::none());
   for (const Value& key : iterate(in.heap(), call.need(0, "iterable"))) in.heap().set(result.dict(), key, value);
   return result;
 }

@@ -26,7 +26,7 @@ Value key_of(char32_t c) {
 Value make_translation(Interpreter& in, const Value&, const Call& call) {
   call.check("maketrans", {"x", "y", "z"});
   Heap& heap = in.heap();
-  const Value table = heap.dict();
+  Value table = heap.dict();
   const Value& first = call.need(0, "x");
   const Value* second = call.get(1, "y");
   if (second == nullptr) {

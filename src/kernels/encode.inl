@@ -86,7 +86,8 @@ inline void pack_fifth_bits(const std::int8_t* codes, u8* out) {
 // Q4_0, Q5_0: the value farthest from zero gets the lowest code.
 template <int n_codes>
 void encode_symmetric(const float* x, u8* b) {
-  constexpr float half = n_codes / 2;
+  constexpr int middle = n_codes / 2;
+  constexpr float half = middle;
   const float d = extremes(x, 32).signed_absolute() / -half;
   put_half(b, d);
   std::int8_t codes[32];
@@ -166,7 +167,8 @@ inline float fit_scale(const float* x, int n, float low, float high, float sprea
   if (far == 0) return 0;
   float inverse[n_trials];
   for (int t = 0; t < n_trials; ++t) {
-    const float delta = spread * (static_cast<float>(t / 2) - 2.5f) / 8;
+    const int pair = t / 2;
+    const float delta = spread * (static_cast<float>(pair) - 2.5f) / 8;
     inverse[t] = (t % 2 == 0 ? low - delta : high + delta) / far;
   }
   const TrialSums sums = try_scales(x, n, 0, inverse, low, high);
@@ -279,8 +281,9 @@ SuperBlock<n_sub> fit_super_block_with_min(const float* x, float code_high, int 
     float scale[n_trials];
     float min_value[n_trials];
     for (int t = 0; t < n_trials; ++t) {
+      const int step = t / 4;
       scale[t] = s.d * static_cast<float>(scale0 + t % 4);
-      min_value[t] = s.dmin * static_cast<float>(min0 + t / 4);
+      min_value[t] = s.dmin * static_cast<float>(min0 + step);
     }
     const int best = best_pair(x + n * k, n, scale, min_value, 0, code_high);
     s.scale[k] = scale0 + best % 4;
@@ -592,7 +595,8 @@ inline float fit_iq4_scale(const float* x) {
   if (far == 0) return 0;
   float inverse[n_trials];
   for (int t = 0; t < n_trials; ++t) {
-    const float delta = static_cast<float>(t / 2) * 4.0f;
+    const int pair = t / 2;
+    const float delta = static_cast<float>(pair) * 4.0f;
     inverse[t] = (t % 2 == 0 ? -115 - delta : 101 + delta) / far;
   }
   float best_score = 0;

@@ -87,6 +87,7 @@ std::vector<RecognizedPreTokenizer> recognize_pretokenizer(const json& pre_token
   const json part = without_prefix(pre_tokenizer);
   const hf::PreTokenizer folder = hf::make_pretokenizer({part, "pre_tokenizer"}, true);
   std::vector<Cuts> cuts;
+  cuts.reserve(texts.size());
   for (const std::string_view text : texts) cuts.push_back(cuts_of(folder.splitter, !folder.leaves_bytes, text));
   std::vector<std::pair<std::size_t, std::string_view>> found;
   for (const PreTokenizer* pre : candidates(ignore_merges)) {
@@ -94,6 +95,7 @@ std::vector<RecognizedPreTokenizer> recognize_pretokenizer(const json& pre_token
   }
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<RecognizedPreTokenizer> names;
+  names.reserve(found.size());
   for (const auto& [missing, name] : found) names.push_back({name, missing == 0});
   return names;
 }

@@ -127,6 +127,7 @@ class SentencePieceFile {
   std::vector<PieceNumbering::Token> pieces() const {
     std::vector<PieceNumbering::Token> pieces;
     const Vocabulary& vocabulary = impl_->vocabulary;
+    pieces.reserve(static_cast<std::size_t>(vocabulary.size()));
     for (TokenId id = 0; id < vocabulary.size(); ++id) {
       pieces.push_back({std::string(vocabulary.text(id)), vocabulary.kind(id), false, vocabulary.score(id)});
     }
