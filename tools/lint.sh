@@ -24,13 +24,14 @@ families=(src/model/families/*.cpp)
 
 # The compile commands of the units, and that of one family for the families' unit.
 python3 - "$build" "$units" "$root" <<'PYTHON'
-import json, pathlib, sys
+import json, pathlib, re, sys
 build, units, root = sys.argv[1:]
 entries, family = {}, None
 for entry in json.loads((pathlib.Path(build) / "compile_commands.json").read_text()):
     file = entry["file"]
-    # What only g++ knows.
-    entry["command"] = " ".join(w for w in entry["command"].split() if not w.startswith(("-fsanitize", "-fno-sanitize", "-fpch")))
+    # What only g++ knows: its flags and its precompiled headers.
+    command = re.sub(r" -include \S*cmake_pch\.hxx", "", entry["command"])
+    entry["command"] = " ".join(w for w in command.split() if not w.startswith(("-fsanitize", "-fno-sanitize", "-fpch", "-Winvalid-pch")))
     if "/src/model/families/" in file:
         family = entry
     elif file.startswith((f"{root}/src/", f"{root}/tools/")) or "/Unity/" in file and not "/tests/" in file:

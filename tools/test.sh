@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests need, checks the format, builds with warnings as errors and runs all tests of a release build
-# through ctest. More stages: `lint` is clang-tidy, `alone` compiles each file alone, `address` and `thread` run the tests
-# again under sanitizers: address and undefined behaviour for all but real models and timings, thread for the engine, the
+# Installs what the tests need, checks the format, builds with warnings as errors, runs all tests of a release build
+# through ctest, and clang-tidy. More stages: `alone` compiles each file alone, `address` and `thread` run the tests again
+# under sanitizers: address and undefined behaviour for all but real models and timings, thread for the engine, the
 # library and batches.
-# Usage: tools/test.sh [STAGE ...]   of: format release lint alone address thread   (the first two by default)
+# Usage: tools/test.sh [STAGE ...]   of: format release lint alone address thread   (the first three by default)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -12,7 +12,7 @@ export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CTEST_OUTPUT_ON_FAILURE=1
 export LLM_TEST_MODEL=$root/models/SmolLM2-135M-Instruct.Q4_1.gguf
 jobs=$(nproc)
 stages=("$@")
-[ $# -gt 0 ] || stages=(format release)
+[ $# -gt 0 ] || stages=(format release lint)
 
 say() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
