@@ -111,7 +111,7 @@ void reorder(BoundTensor& tensor, const BoundTensor& target) {
   };
 }
 
-void multiply_rows(BoundTensor& tensor, std::function<float(std::int64_t row)> factor) {
+void multiply_rows(BoundTensor& tensor, const std::function<float(std::int64_t row)>& factor) {
   const std::int64_t n = tensor.row_elements();
   const auto bytes = tensor_row_bytes(tensor.type, static_cast<std::uint64_t>(n));
   tensor.row = [row = std::move(tensor.row), type = tensor.type, n, bytes, factor](std::int64_t i, std::byte* out) {
