@@ -12,10 +12,9 @@
 
 namespace llm::api {
 
-// Writes the rows of tensors: pieces of some megabytes are made on all threads, then written in order.
+// Writes the rows of tensors: pieces of some megabytes are made on the default number of threads, then written in order.
 class RowWriter {
  public:
-  // One thread for each processor that may be used.
   explicit RowWriter(formats::GgufWriter& writer);
 
   // make(row, scratch, out) writes a row's n_bytes; scratch: scratch_bytes of the thread. After each piece
@@ -26,6 +25,7 @@ class RowWriter {
 
  private:
   formats::GgufWriter& writer_;
+  int n_threads_;
   std::vector<std::byte> piece_;
 };
 

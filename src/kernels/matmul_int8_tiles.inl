@@ -87,20 +87,18 @@ void add_tile_sums(const Panel& panel, std::int64_t g, const TokenRows& act, con
 }
 
 // Memory of weights that is needed soon, fetched into the first-level cache a little with every group: tiles leave it
-// idle. The order of lines is that of fetch_ahead.
+// idle.
 struct Fetch {
   const std::uint8_t* weight = nullptr;
   std::int64_t row_stride = 0;
-  std::int64_t at = 0;  // bytes of n_lanes rows
+  std::int64_t at = 0;  // bytes of n_lanes rows, see fetch_ahead
   std::int64_t end = 0;
   std::int64_t group_bytes = 0;
   std::int64_t ahead = 0;
 
   void next() {
     const std::int64_t to = at + group_bytes < end ? at + group_bytes : end;
-    for (std::int64_t line = at / 64; line < to / 64; ++line) {
-      __builtin_prefetch(weight + line % n_lanes * row_stride + line / n_lanes * 64 + ahead, 0, 3);
-    }
+    fetch_ahead<3>(weight, row_stride, at, to, ahead);
     at = to;
   }
 };

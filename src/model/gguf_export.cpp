@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "formats/gguf_reader.h"
@@ -191,6 +190,18 @@ class ScaleFolder {
   std::string scope_;
 };
 
+bool same_rows(const BoundTensor& a, const BoundTensor& b) {
+  if (a.type != b.type || a.shape != b.shape) return false;
+  const auto n_bytes = tensor_row_bytes(a.type, static_cast<std::uint64_t>(a.row_elements()));
+  std::vector<std::byte> row_a(n_bytes), row_b(n_bytes);
+  for (std::int64_t i = 0; i < a.n_rows(); ++i) {
+    a.row(i, row_a.data());
+    b.row(i, row_b.data());
+    if (row_a != row_b) return false;
+  }
+  return true;
+}
+
 class Exporter {
  public:
   explicit Exporter(const formats::WeightsFile& folder)
@@ -224,10 +235,20 @@ class Exporter {
                                               formats::quote(plan_.architecture), why));
   }
 
-  // Two stacks may have bound the same tensor.
+  // Two stacks may have bound the same tensor. Different ones cannot have one name.
   void drop_repeated() {
-    std::set<std::string> names;
-    std::erase_if(plan_.tensors, [&](const BoundTensor& tensor) { return !names.insert(tensor.name).second; });
+    std::map<std::string, const BoundTensor*> first;
+    std::vector<BoundTensor> kept;
+    kept.reserve(plan_.tensors.size());
+    for (BoundTensor& tensor : plan_.tensors) {
+      const auto [found, is_new] = first.try_emplace(tensor.name, nullptr);
+      if (is_new) {
+        found->second = &kept.emplace_back(std::move(tensor));
+      } else if (!same_rows(*found->second, tensor)) {
+        refuse(fmt::format("two different tensors would be {}", tensor.name));
+      }
+    }
+    plan_.tensors = std::move(kept);
   }
 
   // GGUF encoders end with hidden states: no place for a head that fills masks.

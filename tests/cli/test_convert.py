@@ -109,6 +109,17 @@ class Convert(unittest.TestCase):
         write_safetensors(target / "model.safetensors", tensors)
         return target
 
+    def test_two_embeddings_do_not_become_one_tensor(self):
+        folder = self.copy("t5-gated-gelu")
+        tensors = safetensors(folder / "model.safetensors")
+        dtype, shape, data = tensors.pop("shared.weight")
+        for other, code in ((data, 0), (data[2:] + data[:2], 5)):
+            write_safetensors(folder / "model.safetensors", {**tensors, "encoder.embed_tokens.weight": (dtype, shape, data),
+                                                             "decoder.embed_tokens.weight": (dtype, shape, other)})
+            done = run("convert", folder, "-o", self.folder / "m.gguf")
+            self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(b"two different tensors would be token_embd.weight", done.stderr)
+
     def test_fill(self):
         model = self.masked_bert()
         answer = run_json("fill", "-m", model, "-p", "w10 [MASK] w11 <mask>", "--top", "3", "--json")

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sampling/constraint_state.h"
+#include "sanitized.h"
 
 // Templates, schemas, grammars and regular expressions that are made to explode, each in a process of its own whose
 // processor time and memory are measured. Either what is asked for is refused by name, or it is bounded work.
@@ -29,13 +30,8 @@ using llm::sampling::TokenMask;
 using llm::sampling::TokenTable;
 using llm::sampling::VocabularyIndex;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double time_factor = 20;  // what the instrumentation costs
-constexpr bool memory_is_measured = false;
-#else
-constexpr double time_factor = 1;
-constexpr bool memory_is_measured = true;
-#endif
+constexpr double time_factor = llm::test::is_sanitized ? 20 : 1;  // what the instrumentation costs
+constexpr bool memory_is_measured = !llm::test::is_sanitized;
 constexpr double max_seconds = 1;             // of the processor, for each operation
 constexpr double max_bytes = 200e6;           // above what the process had
 constexpr const char* accepted = "accepted";  // no error: fine where the work is bounded

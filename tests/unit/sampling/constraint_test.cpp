@@ -6,17 +6,15 @@
 #include <llm/constraint.hpp>
 #include <string>
 
+#include "sanitized.h"
+
 namespace llm {
 namespace {
 
 using testing::AnyOf;
 using testing::HasSubstr;
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::chrono::seconds refusal_time{20};
-#else
-constexpr std::chrono::seconds refusal_time{1};
-#endif
+constexpr std::chrono::seconds refusal_time{test::is_sanitized ? 20 : 1};
 
 template <typename Make>
 std::string refusal(const Make& make) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "sanitized.h"
+
 namespace llm {
 namespace {
 
@@ -19,11 +21,7 @@ void expect_schema(const std::string& schema, const std::vector<std::string>& go
   for (const std::string& text : bad) EXPECT_FALSE(c.accepts(text)) << schema << " on " << text;
 }
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::chrono::seconds refusal_time{20};
-#else
-constexpr std::chrono::seconds refusal_time{1};
-#endif
+constexpr std::chrono::seconds refusal_time{test::is_sanitized ? 20 : 1};
 
 std::string refused(const std::string& schema, bool lax = false) {
   const auto start = std::chrono::steady_clock::now();
