@@ -161,20 +161,20 @@ inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
   }
 }
 
-// The integer sums of one group, offsets taken out, joined with scales, minima and the activations' scale.
+// The integer sums of one group, offsets taken out, joined with scales, minima, and the activations' sums and scale.
 template <typename Type>
-VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const PackedRow& act, std::int64_t g, VecF acc) {
+VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const float* act_sum, float act_scale, VecF acc) {
   VecF value = dots[0] * scale[0];
   if constexpr (Type::n_scales == 2) value = madd(dots[1], scale[1], value);
   if constexpr (Type::has_min) {
-    if constexpr (Type::n_scales == 2) {
-      value = nmadd(min[0], splat(act.half_sum[2 * g]), value);
-      value = nmadd(min[1], splat(act.half_sum[2 * g + 1]), value);
-    } else {
-      value = nmadd(min[0], splat(act.sum[g]), value);
-    }
+    for (int s = 0; s < Type::n_scales; ++s) value = nmadd(min[s], splat(act_sum[s]), value);
   }
-  return madd(value, splat(act.scale[g]), acc);
+  return madd(value, splat(act_scale), acc);
+}
+template <typename Type>
+VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const PackedRow& act, std::int64_t g, VecF acc) {
+  const float* sum = Type::n_scales == 2 ? act.half_sum + 2 * g : act.sum + g;
+  return add_group<Type>(dots, scale, min, sum, act.scale[g], acc);
 }
 
 template <typename Type>
@@ -420,6 +420,29 @@ void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t 
 constexpr std::int64_t max_stream_tokens = 16;
 constexpr std::int64_t stream_ahead_bytes = 512;
 
+// Calls use(rows, weight) for every n_lanes neighbouring rows of the task, from `row` on.
+template <typename Use>
+void for_neighbours(const MatmulTask& task, std::int64_t row_bytes, std::int64_t row, Use use) {
+  const std::uint8_t* weight = reinterpret_cast<const std::uint8_t*>(task.weight);
+  for (; row < task.row_end; row += n_lanes) {
+    const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
+    RowGroup rows{row, row, end, 1};
+    const std::uint8_t* first = weight + row * row_bytes;
+    if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
+      rows.first_row = end - n_lanes;
+      first = weight + rows.first_row * row_bytes;
+    } else if (end - row < n_lanes) {  // the whole matrix has fewer rows: copy them to full height
+      std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::bytes(task.n_cols);
+      for (std::int64_t r = 0; r < n_lanes; ++r) {
+        const std::int64_t source = row + r < end ? row + r : end - 1;
+        __builtin_memcpy(copy + r * row_bytes, weight + source * row_bytes, static_cast<std::size_t>(row_bytes));
+      }
+      first = copy;
+    }
+    use(rows, first);
+  }
+}
+
 // Calls use(rows, weight, row_stride, ahead) for every n_lanes rows of the task.
 template <typename Use>
 void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
@@ -435,24 +458,10 @@ void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
     }
     row += run * n_lanes;
   }
-  for (; row < task.row_end; row += n_lanes) {
-    const std::int64_t end = row + n_lanes < task.row_end ? row + n_lanes : task.row_end;
-    RowGroup rows{row, row, end, 1};
-    const std::uint8_t* first = weight + row * row_bytes;
-    const std::int64_t ahead = end + n_lanes <= task.row_end ? n_lanes * row_bytes : 0;
-    if (end - row < n_lanes && end >= n_lanes) {  // fewer rows than lanes: begin earlier and write only what is asked
-      rows.first_row = end - n_lanes;
-      first = weight + rows.first_row * row_bytes;
-    } else if (end - row < n_lanes) {  // the whole matrix has fewer rows: copy them to full height
-      std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::bytes(task.n_cols);
-      for (std::int64_t r = 0; r < n_lanes; ++r) {
-        const std::int64_t source = row + r < end ? row + r : end - 1;
-        __builtin_memcpy(copy + r * row_bytes, weight + source * row_bytes, static_cast<std::size_t>(row_bytes));
-      }
-      first = copy;
-    }
-    use(rows, first, row_bytes, ahead);
-  }
+  for_neighbours(task, row_bytes, row, [&](const RowGroup& rows, const std::uint8_t* first) {
+    const std::int64_t next = rows.row_end + n_lanes;
+    use(rows, first, row_bytes, next <= task.row_end ? n_lanes * row_bytes : 0);
+  });
 }
 
 #if defined(__AMX_INT8__)

@@ -16,90 +16,159 @@ inline void configure_int8_tiles(int n_tokens, int n_columns) {
   _tile_loadconfig(&config);
 }
 
-// The packed rows of a tile's tokens at equal distances, from some column on.
+// The codes of a tile's tokens at equal distances, from some column on.
 struct TokenRows {
-  PackedRow first;
+  const std::int8_t* codes;
   std::int64_t stride;
 };
 
-// Integer sums of one group of columns: [n_scales][tokens][16 rows].
-template <int n_scales>
-struct TileSums {
-  alignas(64) std::int32_t sums[n_scales][tile_tokens * n_lanes];
+// What goes with the codes, token beside token: scale [n_groups][tile_tokens], sum [n_groups][n_scales][tile_tokens]
+// for types with minima.
+struct TokenScales {
+  float* scale;
+  float* sum;
+
+  TokenScales(std::byte* memory, std::int64_t n_groups)
+      : scale(reinterpret_cast<float*>(memory)), sum(scale + n_groups * tile_tokens) {}
+  template <typename Kind>
+  TokenScales from_group(std::int64_t g) const {
+    TokenScales scales = *this;
+    scales.scale += g * tile_tokens;
+    scales.sum += g * Kind::n_scales * tile_tokens;
+    return scales;
+  }
+  static std::int64_t bytes(std::int64_t n_groups) {
+    return 3 * n_groups * tile_tokens * static_cast<std::int64_t>(sizeof(float));
+  }
 };
 
-// Groups whose sums are under way in tiles while earlier ones are added up; tiles answer late.
-constexpr int groups_ahead = 4;
+// numbers [n_numbers] of n_tokens rows, put token beside token.
+inline void put_side_by_side(const float* numbers, std::int64_t n_numbers, std::int64_t stride, int n_tokens,
+                             float* out) {
+  const std::uint8_t* row = reinterpret_cast<const std::uint8_t*>(numbers);
+  std::int64_t i = 0;
+  if (n_tokens == tile_tokens) {
+    for (; i + 4 <= n_numbers; i += 4, row += 4 * sizeof(float)) {
+      VecI four[4];
+      load_column16(row, stride, four);
+      for (const VecI& tokens : four) {
+        store_i(out, tokens);
+        out += tile_tokens;
+      }
+    }
+  }
+  for (; i < n_numbers; ++i, row += sizeof(float), out += tile_tokens) {
+    for (int t = 0; t < n_tokens; ++t) __builtin_memcpy(out + t, row + t * stride, sizeof(float));
+  }
+}
 
-// Begins the sums of group g; slot: g % groups_ahead.
+template <typename Kind>
+void gather_scales(const PackedRow& first, std::int64_t stride, std::int64_t n_groups, int n_tokens,
+                   const TokenScales& out) {
+  put_side_by_side(first.scale, n_groups, stride, n_tokens, out.scale);
+  if constexpr (Kind::has_min) {
+    const float* sums = Kind::n_scales == 2 ? first.half_sum : first.sum;
+    put_side_by_side(sums, n_groups * Kind::n_scales, stride, n_tokens, out.sum);
+  }
+}
+
+// Integer sums of 16 or 32 columns, [tokens][16 rows].
+struct TileSums {
+  alignas(64) std::int32_t sums[tile_tokens * n_lanes];
+};
+
+// Products of tiles come in runs: tile instructions beside vector instructions slow both down, so that many of the one
+// and many of the other in turns take less time than pairs of them.
+constexpr int tile_run = 8;
+
+// Begins product i of panel and activations, each of 32 / n_scales columns.
 template <int n_scales, int slot>
-void tile_sums(const Panel& panel, std::int64_t g, const TokenRows& act, TileSums<n_scales>* out) {
-  const std::int8_t* codes = act.first.codes + 32 * g;
-  const std::byte* words = panel.codes + g * 32 * n_lanes;
-  constexpr std::int64_t words_stride = 4 * n_lanes;
-  constexpr int sum = n_scales * slot % groups_ahead;
+void begin_product(const Panel& panel, std::int64_t i, const TokenRows& act) {
+  constexpr std::int64_t n_columns = 32 / n_scales;
   constexpr int input = 4 + slot % 2;
-  tile_load<input>(codes, act.stride);
-  tile_load<input + 2>(words, words_stride);
-  tile_zero<sum>();
-  tile_dot_int8<sum, input, input + 2>();
-  tile_store<sum>(out[slot].sums[0], words_stride);
-  if constexpr (n_scales == 2) {
-    constexpr int other = 9 - input;
-    tile_load<other>(codes + 16, act.stride);
-    tile_load<other + 2>(words + 4 * words_stride, words_stride);
-    tile_zero<sum + 1>();
-    tile_dot_int8<sum + 1, other, other + 2>();
-    tile_store<sum + 1>(out[slot].sums[1], words_stride);
-  }
+  tile_zero<slot>();
+  tile_load<input>(act.codes + n_columns * i, act.stride);
+  tile_load<input + 2>(panel.codes + i * n_columns * n_lanes, 4 * n_lanes);
+  tile_dot_int8<slot, input, input + 2>();
 }
 
+template <int slot>
+void end_product(TileSums& out) {
+  tile_store<slot>(out.sums, 4 * n_lanes);
+}
+
+// Sums of tile_run products from `begin` on.
+template <int n_scales, typename Fetching>
+void run_of_products(const Panel& panel, std::int64_t begin, const TokenRows& act, Fetching& fetch, TileSums* out) {
+  for (int i = 0; i < tile_run; i += 4) {
+    begin_product<n_scales, 0>(panel, begin + i, act);
+    fetch.next();
+    begin_product<n_scales, 1>(panel, begin + i + 1, act);
+    fetch.next();
+    begin_product<n_scales, 2>(panel, begin + i + 2, act);
+    fetch.next();
+    begin_product<n_scales, 3>(panel, begin + i + 3, act);
+    fetch.next();
+    end_product<0>(out[i]);
+    end_product<1>(out[i + 1]);
+    end_product<2>(out[i + 2]);
+    end_product<3>(out[i + 3]);
+  }
+  __asm__ volatile("" : : : "memory");  // the compiler does not see that tiles are stored
+}
+
+// Sums of n products, fewer than tile_run, from `begin` on.
 template <int n_scales>
-void tile_sums_of_slot(const Panel& panel, std::int64_t g, const TokenRows& act, TileSums<n_scales>* out) {
-  switch (g % groups_ahead) {
-    case 0:
-      return tile_sums<n_scales, 0>(panel, g, act, out);
-    case 1:
-      return tile_sums<n_scales, 1>(panel, g, act, out);
-    case 2:
-      return tile_sums<n_scales, 2>(panel, g, act, out);
-    default:
-      return tile_sums<n_scales, 3>(panel, g, act, out);
+void last_products(const Panel& panel, std::int64_t begin, std::int64_t n, const TokenRows& act, TileSums* out) {
+  std::int64_t i = 0;
+  for (; i + 2 <= n; i += 2) {
+    begin_product<n_scales, 0>(panel, begin + i, act);
+    begin_product<n_scales, 1>(panel, begin + i + 1, act);
+    end_product<0>(out[i]);
+    end_product<1>(out[i + 1]);
   }
+  if (i < n) {
+    begin_product<n_scales, 0>(panel, begin + i, act);
+    end_product<0>(out[i]);
+  }
+  __asm__ volatile("" : : : "memory");
 }
 
-// Adds group g to the outputs of n_tokens tokens.
+// Adds group g to the outputs of n_tokens tokens; its sums: [n_scales].
 template <typename Kind, int n_tokens>
-void add_tile_sums(const Panel& panel, std::int64_t g, const TokenRows& act, const TileSums<Kind::n_scales>& sums,
-                   VecF* acc) {
+void add_tile_sums(const Panel& panel, std::int64_t g, const TokenScales& act, const TileSums* sums, VecF* acc) {
   VecF scale[Kind::n_scales];
   VecF min[Kind::n_scales];
   for (int s = 0; s < Kind::n_scales; ++s) {
     scale[s] = load(panel.scale + (g * Kind::n_scales + s) * n_lanes);
     if constexpr (Kind::has_min) min[s] = load(panel.min + (g * Kind::n_scales + s) * n_lanes);
   }
+  const float* act_scale = act.scale + g * tile_tokens;
+  const float* act_sum = act.sum + g * Kind::n_scales * tile_tokens;
 #pragma GCC unroll 16
   for (int t = 0; t < n_tokens; ++t) {
     VecF dots[Kind::n_scales];
-    for (int s = 0; s < Kind::n_scales; ++s) dots[s] = to_float(load_i(sums.sums[s] + t * n_lanes));
-    acc[t] = add_group<Kind>(dots, scale, min, act.first.moved_by(t * act.stride), g, acc[t]);
+    float act_sums[Kind::n_scales];
+    for (int s = 0; s < Kind::n_scales; ++s) {
+      dots[s] = to_float(load_i(sums[s].sums + t * n_lanes));
+      if constexpr (Kind::has_min) act_sums[s] = act_sum[s * tile_tokens + t];
+    }
+    acc[t] = add_group<Kind>(dots, scale, min, act_sums, act_scale[t], acc[t]);
   }
 }
 
-// Memory of weights that is needed soon, fetched into the first-level cache a little with every group: tiles leave it
-// idle.
+// Fetches memory that is needed soon into the second-level cache, a little with every call.
 struct Fetch {
-  const std::uint8_t* weight = nullptr;
-  std::int64_t row_stride = 0;
-  std::int64_t at = 0;  // bytes of n_lanes rows, see fetch_ahead
-  std::int64_t end = 0;
-  std::int64_t group_bytes = 0;
-  std::int64_t ahead = 0;
+  const std::uint8_t* at;
+  const std::uint8_t* end;
+  std::int64_t step;  // bytes a call
+  const std::uint8_t* goal;
 
+  Fetch(const std::uint8_t* begin, const std::uint8_t* end_, std::int64_t n_calls)
+      : at(begin), end(end_), step(end_ > begin ? (end_ - begin) / n_calls + 1 : 0), goal(begin) {}
   void next() {
-    const std::int64_t to = at + group_bytes < end ? at + group_bytes : end;
-    fetch_ahead<3>(weight, row_stride, at, to, ahead);
-    at = to;
+    goal = goal + step < end ? goal + step : end;
+    for (; at < goal; at += 64) __builtin_prefetch(at, 0, 2);
   }
 };
 
@@ -109,34 +178,28 @@ struct NoFetch {
 
 // Adds n_groups groups to the outputs so far: out [n_tokens][n_lanes].
 template <typename Kind, int n_tokens, typename Fetching>
-void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, Fetching fetch, float* out) {
+void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, const TokenScales& scales,
+               Fetching& fetch, float* out) {
   constexpr int n_scales = Kind::n_scales;
-  TileSums<n_scales> sums[groups_ahead];
+  constexpr std::int64_t run = tile_run / n_scales;
+  TileSums sums[tile_run];
   VecF acc[n_tokens];
 #pragma GCC unroll 16
   for (int t = 0; t < n_tokens; ++t) acc[t] = load(out + t * n_lanes);
-  for (std::int64_t g = 0; g < groups_ahead && g < n_groups; ++g) tile_sums_of_slot<n_scales>(panel, g, act, sums);
-  std::int64_t g = 0;
-  if constexpr (n_tokens == tile_tokens) {
-    for (; g + 2 * groups_ahead <= n_groups; g += groups_ahead) {
+  const auto add = [&](std::int64_t begin, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) {
       fetch.next();
-      add_tile_sums<Kind, n_tokens>(panel, g, act, sums[0], acc);
-      tile_sums<n_scales, 0>(panel, g + groups_ahead, act, sums);
-      fetch.next();
-      add_tile_sums<Kind, n_tokens>(panel, g + 1, act, sums[1], acc);
-      tile_sums<n_scales, 1>(panel, g + 1 + groups_ahead, act, sums);
-      fetch.next();
-      add_tile_sums<Kind, n_tokens>(panel, g + 2, act, sums[2], acc);
-      tile_sums<n_scales, 2>(panel, g + 2 + groups_ahead, act, sums);
-      fetch.next();
-      add_tile_sums<Kind, n_tokens>(panel, g + 3, act, sums[3], acc);
-      tile_sums<n_scales, 3>(panel, g + 3 + groups_ahead, act, sums);
+      add_tile_sums<Kind, n_tokens>(panel, begin + i, scales, sums + i * n_scales, acc);
     }
+  };
+  std::int64_t g = 0;
+  for (; g + run <= n_groups; g += run) {
+    run_of_products<n_scales>(panel, g * n_scales, act, fetch, sums);
+    add(g, run);
   }
-  for (; g < n_groups; ++g) {
-    fetch.next();
-    add_tile_sums<Kind, n_tokens>(panel, g, act, sums[g % groups_ahead], acc);
-    if (g + groups_ahead < n_groups) tile_sums_of_slot<n_scales>(panel, g + groups_ahead, act, sums);
+  if (g < n_groups) {
+    last_products<n_scales>(panel, g * n_scales, (n_groups - g) * n_scales, act, sums);
+    add(g, n_groups - g);
   }
 #pragma GCC unroll 16
   for (int t = 0; t < n_tokens; ++t) store(out + t * n_lanes, acc[t]);
@@ -144,12 +207,12 @@ void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, 
 
 // A tile of up to tile_tokens tokens.
 template <typename Kind, typename Fetching>
-void int8_tile_of(int n_tokens, const Panel& panel, std::int64_t n_groups, const TokenRows& act, const Fetching& fetch,
-                  float* out) {
+void int8_tile_of(int n_tokens, const Panel& panel, std::int64_t n_groups, const TokenRows& act,
+                  const TokenScales& scales, Fetching& fetch, float* out) {
   switch (n_tokens) {
 #define LLM_CASE(n) \
   case n:           \
-    return int8_tile<Kind, n, Fetching>(panel, n_groups, act, fetch, out);
+    return int8_tile<Kind, n, Fetching>(panel, n_groups, act, scales, fetch, out);
     LLM_CASE(1)
     LLM_CASE(2)
     LLM_CASE(3)
@@ -178,8 +241,16 @@ inline std::int64_t columns_at_once(std::int64_t n_cols, std::int64_t most) {
   const std::int64_t columns = (n_cols + 256 * n - 1) / (256 * n) * 256;
   return columns < n_cols ? columns : n_cols;
 }
-constexpr std::int64_t stream_columns = 512;
+constexpr std::int64_t stream_columns = 256;
 constexpr std::int64_t tile_columns = 1536;
+
+// Groups of n_lanes rows that few tokens are multiplied with at a time.
+constexpr int max_groups_at_once = 4;
+inline int groups_at_once(std::int64_t row_bytes) {
+  constexpr std::int64_t most_bytes = std::int64_t{1} << 18;
+  const std::int64_t n = most_bytes / (n_lanes * row_bytes);
+  return n < 1 ? 1 : n > max_groups_at_once ? max_groups_at_once : static_cast<int>(n);
+}
 
 // Tokens of whose activations these columns stay in the second-level cache.
 inline std::int64_t tile_tokens_at_once(std::int64_t n_cols) {
@@ -190,8 +261,17 @@ inline std::int64_t tile_tokens_at_once(std::int64_t n_cols) {
 inline std::int64_t int8_tiles_gather_begin(std::int64_t n_cols, std::int64_t row_bytes) {
   return (Panel::bytes(n_cols) + n_lanes * row_bytes + 63) / 64 * 64;
 }
-inline std::int64_t int8_tiles_scratch_bytes(std::int64_t n_cols, std::int64_t row_bytes) {
+inline std::int64_t int8_tiles_scales_begin(std::int64_t n_cols, std::int64_t row_bytes) {
   return int8_tiles_gather_begin(n_cols, row_bytes) + tokens_at_once(n_cols) * packed_row_bytes(n_cols);
+}
+// Scales of one tile with all columns, or of many tiles with the columns of one panel.
+inline std::int64_t int8_tiles_scratch_bytes(std::int64_t n_cols, std::int64_t row_bytes) {
+  const std::int64_t most =
+      tile_tokens_at_once(n_cols) > tokens_at_once(n_cols) ? tile_tokens_at_once(n_cols) : tokens_at_once(n_cols);
+  const std::int64_t n_tiles = (most + tile_tokens - 1) / tile_tokens;
+  const std::int64_t one = TokenScales::bytes(n_cols / 32);
+  const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, tile_columns) / 32);
+  return int8_tiles_scales_begin(n_cols, row_bytes) + (one > many ? one : many);
 }
 
 // n tokens from `token` on; their activations begin at `act`.
@@ -216,36 +296,70 @@ void int8_tiles_of_tokens(const MatmulTask& task, const std::byte* act, std::int
     return sink.panel;
   };
   const auto rows_from = [&](std::int64_t t, std::int64_t column) {
-    return TokenRows{PackedRow(act + t * act_bytes, task.n_cols).from_group(column / 32), act_bytes};
+    return TokenRows{PackedRow(act + t * act_bytes, task.n_cols).codes + column, act_bytes};
   };
-  alignas(64) float out[tile_tokens * n_lanes];
+  std::byte* scales_memory = task.scratch + int8_tiles_scales_begin(task.n_cols, row_bytes);
+  const auto gather_scales_from = [&](std::int64_t t, std::int64_t column, std::int64_t n_groups,
+                                      const TokenScales& to) {
+    const std::int64_t n_tokens = n - t < tile_tokens ? n - t : tile_tokens;
+    const PackedRow first = PackedRow(act + t * act_bytes, task.n_cols).from_group(column / 32);
+    gather_scales<Kind>(first, act_bytes, n_groups, static_cast<int>(n_tokens), to);
+  };
   if (n <= tile_tokens) {
-    // Row after row, so that weights are read in long streams.
+    // A few rows at a time, so that activations come from the first-level cache for most of them.
     const int n_tokens = static_cast<int>(n);
+    const TokenScales scales(scales_memory, task.n_cols / 32);
+    gather_scales_from(0, 0, task.n_cols / 32, scales);
     configure_int8_tiles(n_tokens, 32 / Type::n_scales);
-    for_row_groups(task, row_bytes,
-                   [&](const RowGroup& rows, const std::uint8_t* weight, std::int64_t row_stride, std::int64_t ahead) {
-                     for (float& x : out) x = 0;
-                     for (std::int64_t column = 0; column < task.n_cols; column += columns) {
-                       const Panel panel = decode(weight, row_stride, 0, column);
-                       const std::int64_t n_groups = n_groups_from(column);
-                       const std::int64_t bytes = n_groups / Type::n_groups * Type::block_bytes * n_lanes;
-                       const std::int64_t begin = column / block_columns * Type::block_bytes * n_lanes;
-                       const Fetch fetch{weight, row_stride, begin, begin + bytes, bytes / n_groups + 1, ahead};
-                       int8_tile_of<Kind>(n_tokens, panel, n_groups, rows_from(0, column), fetch, out);
-                     }
-                     for (int t = 0; t < n_tokens; ++t) rows.write(out_row(task, token + t), load(out + t * n_lanes));
-                   });
+    alignas(64) float outs[max_groups_at_once][tile_tokens * n_lanes];
+    RowGroup rows[max_groups_at_once];
+    const std::uint8_t* weight[max_groups_at_once];
+    const std::uint8_t* weight_end = reinterpret_cast<const std::uint8_t*>(task.weight) + task.row_end * row_bytes;
+    const int most = groups_at_once(row_bytes);
+    int n_row_groups = 0;
+    const auto products = [&] {
+      for (int i = 0; i < n_row_groups; ++i)
+        for (float& x : outs[i]) x = 0;
+      const std::uint8_t* next = weight[n_row_groups - 1] + n_lanes * row_bytes;
+      const std::int64_t next_bytes = most * n_lanes * row_bytes;
+      const std::uint8_t* next_end = next + next_bytes < weight_end ? next + next_bytes : weight_end;
+      Fetch fetch(next, next_end, n_row_groups * task.n_cols / 32 * (1 + Type::n_scales));
+      for (std::int64_t column = 0; column < task.n_cols; column += columns) {
+        for (int i = 0; i < n_row_groups; ++i) {
+          const Panel panel = decode(weight[i], row_bytes, 0, column);
+          int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(0, column),
+                             scales.from_group<Kind>(column / 32), fetch, outs[i]);
+        }
+      }
+      for (int i = 0; i < n_row_groups; ++i) {
+        for (int t = 0; t < n_tokens; ++t) rows[i].write(out_row(task, token + t), load(outs[i] + t * n_lanes));
+      }
+      n_row_groups = 0;
+    };
+    for_neighbours(task, row_bytes, task.row_begin, [&](const RowGroup& group, const std::uint8_t* first) {
+      rows[n_row_groups] = group;
+      weight[n_row_groups] = first;
+      if (++n_row_groups == most) products();
+    });
+    if (n_row_groups > 0) products();
     return;
   }
+  alignas(64) float out[tile_tokens * n_lanes];
   // Columns after columns, so that the activations stay in the cache for all rows.
   const int rest = static_cast<int>(n % tile_tokens);
   for (std::int64_t column = 0; column < task.n_cols; column += columns) {
+    const auto scales_of = [&](std::int64_t t) {
+      const std::int64_t bytes = TokenScales::bytes(n_groups_from(column));
+      return TokenScales(scales_memory + t / tile_tokens * bytes, n_groups_from(column));
+    };
+    for (std::int64_t t = 0; t < n; t += tile_tokens)
+      gather_scales_from(t, column, n_groups_from(column), scales_of(t));
+    NoFetch no_fetch;
     const auto tile = [&](int n_tokens, const Panel& panel, const RowGroup& rows, std::int64_t t) {
       for (int i = 0; i < n_tokens; ++i) {
         store(out + i * n_lanes, column == 0 ? zero() : rows.read(out_row(task, token + t + i)));
       }
-      int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(t, column), NoFetch{}, out);
+      int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(t, column), scales_of(t), no_fetch, out);
       for (int i = 0; i < n_tokens; ++i) rows.write(out_row(task, token + t + i), load(out + i * n_lanes));
     };
     for_row_groups(task, row_bytes,
