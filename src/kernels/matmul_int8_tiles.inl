@@ -241,8 +241,8 @@ inline std::int64_t columns_at_once(std::int64_t n_cols, std::int64_t most) {
   const std::int64_t columns = (n_cols + 256 * n - 1) / (256 * n) * 256;
   return columns < n_cols ? columns : n_cols;
 }
-constexpr std::int64_t stream_columns = 256;
-constexpr std::int64_t tile_columns = 1536;
+constexpr std::int64_t few_tokens_columns = 256;
+constexpr std::int64_t many_tokens_columns = 1536;
 
 // Groups of n_lanes rows that few tokens are multiplied with at a time.
 constexpr int max_groups_at_once = 4;
@@ -255,7 +255,7 @@ inline int groups_at_once(std::int64_t row_bytes) {
 // Tokens of whose activations these columns stay in the second-level cache.
 inline std::int64_t tile_tokens_at_once(std::int64_t n_cols) {
   constexpr std::int64_t bytes = std::int64_t{3} << 19;
-  return bytes / packed_row_bytes(columns_at_once(n_cols, tile_columns)) / tile_tokens * tile_tokens;
+  return bytes / packed_row_bytes(columns_at_once(n_cols, many_tokens_columns)) / tile_tokens * tile_tokens;
 }
 
 inline std::int64_t int8_tiles_gather_begin(std::int64_t n_cols, std::int64_t row_bytes) {
@@ -270,109 +270,129 @@ inline std::int64_t int8_tiles_scratch_bytes(std::int64_t n_cols, std::int64_t r
       tile_tokens_at_once(n_cols) > tokens_at_once(n_cols) ? tile_tokens_at_once(n_cols) : tokens_at_once(n_cols);
   const std::int64_t n_tiles = (most + tile_tokens - 1) / tile_tokens;
   const std::int64_t one = TokenScales::bytes(n_cols / 32);
-  const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, tile_columns) / 32);
+  const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, many_tokens_columns) / 32);
   return int8_tiles_scales_begin(n_cols, row_bytes) + (one > many ? one : many);
 }
 
-// n tokens from `token` on; their activations begin at `act`.
+// The product with n_tokens tokens from `token` on, whose packed activations lie one after the other at `act`.
 template <typename Type>
-void int8_tiles_of_tokens(const MatmulTask& task, const std::byte* act, std::int64_t token, std::int64_t n) {
+struct TiledProduct {
   using Kind = PanelKind<Type::n_scales, Type::has_min, true, 0>;
-  constexpr std::int64_t block_columns = 32 * Type::n_groups;
-  const std::int64_t row_bytes = task.n_cols / block_columns * Type::block_bytes;
-  const std::int64_t act_bytes = packed_row_bytes(task.n_cols);
-  const std::int64_t columns = columns_at_once(task.n_cols, n <= tile_tokens ? stream_columns : tile_columns);
-  const auto n_groups_from = [&](std::int64_t column) {
-    return (column + columns < task.n_cols ? columns : task.n_cols - column) / 32;
-  };
-  const auto weight_from = [&](const std::uint8_t* weight, std::int64_t column) {
-    return weight + column / block_columns * Type::block_bytes;
-  };
-  const auto decode = [&](const std::uint8_t* weight, std::int64_t row_stride, std::int64_t ahead,
-                          std::int64_t column) {
-    PanelSink<Type, 0> sink{Panel(task.scratch, columns)};
-    decode_rows<Type>(weight_from(weight, column), row_stride, n_groups_from(column) / Type::n_groups, ahead, sink);
-    __asm__ volatile("" : : : "memory");  // tiles read what is written here
-    return sink.panel;
-  };
-  const auto rows_from = [&](std::int64_t t, std::int64_t column) {
-    return TokenRows{PackedRow(act + t * act_bytes, task.n_cols).codes + column, act_bytes};
-  };
-  std::byte* scales_memory = task.scratch + int8_tiles_scales_begin(task.n_cols, row_bytes);
-  const auto gather_scales_from = [&](std::int64_t t, std::int64_t column, std::int64_t n_groups,
-                                      const TokenScales& to) {
-    const std::int64_t n_tokens = n - t < tile_tokens ? n - t : tile_tokens;
-    const PackedRow first = PackedRow(act + t * act_bytes, task.n_cols).from_group(column / 32);
-    gather_scales<Kind>(first, act_bytes, n_groups, static_cast<int>(n_tokens), to);
-  };
-  if (n <= tile_tokens) {
-    // A few rows at a time, so that activations come from the first-level cache for most of them.
-    const int n_tokens = static_cast<int>(n);
-    const TokenScales scales(scales_memory, task.n_cols / 32);
-    gather_scales_from(0, 0, task.n_cols / 32, scales);
-    configure_int8_tiles(n_tokens, 32 / Type::n_scales);
-    alignas(64) float outs[max_groups_at_once][tile_tokens * n_lanes];
+  static constexpr std::int64_t block_columns = 32 * Type::n_groups;
+
+  const MatmulTask& task;
+  const std::byte* act;
+  std::int64_t token;
+  std::int64_t n_tokens;
+  // At a time.
+  std::int64_t columns =
+      columns_at_once(task.n_cols, n_tokens <= tile_tokens ? few_tokens_columns : many_tokens_columns);
+
+  void run() {
+    if (n_tokens <= tile_tokens) {
+      run_few_tokens();
+    } else {
+      run_many_tokens();
+    }
+  }
+
+  // A few rows at a time, so that activations come from the first-level cache for most of them.
+  void run_few_tokens() {
+    const TokenScales scales(scales_memory(), task.n_cols / 32);
+    gather(0, 0, task.n_cols / 32, scales);
+    configure_int8_tiles(static_cast<int>(n_tokens), 32 / Type::n_scales);
+    const int most = groups_at_once(row_bytes());
     RowGroup rows[max_groups_at_once];
     const std::uint8_t* weight[max_groups_at_once];
-    const std::uint8_t* weight_end = reinterpret_cast<const std::uint8_t*>(task.weight) + task.row_end * row_bytes;
-    const int most = groups_at_once(row_bytes);
-    int n_row_groups = 0;
-    const auto products = [&] {
-      for (int i = 0; i < n_row_groups; ++i)
-        for (float& x : outs[i]) x = 0;
-      const std::uint8_t* next = weight[n_row_groups - 1] + n_lanes * row_bytes;
-      const std::int64_t next_bytes = most * n_lanes * row_bytes;
-      const std::uint8_t* next_end = next + next_bytes < weight_end ? next + next_bytes : weight_end;
-      Fetch fetch(next, next_end, n_row_groups * task.n_cols / 32 * (1 + Type::n_scales));
-      for (std::int64_t column = 0; column < task.n_cols; column += columns) {
-        for (int i = 0; i < n_row_groups; ++i) {
-          const Panel panel = decode(weight[i], row_bytes, 0, column);
-          int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(0, column),
-                             scales.from_group<Kind>(column / 32), fetch, outs[i]);
-        }
-      }
-      for (int i = 0; i < n_row_groups; ++i) {
-        for (int t = 0; t < n_tokens; ++t) rows[i].write(out_row(task, token + t), load(outs[i] + t * n_lanes));
-      }
-      n_row_groups = 0;
-    };
-    for_neighbours(task, row_bytes, task.row_begin, [&](const RowGroup& group, const std::uint8_t* first) {
-      rows[n_row_groups] = group;
-      weight[n_row_groups] = first;
-      if (++n_row_groups == most) products();
+    int n = 0;
+    for_neighbours(task, row_bytes(), task.row_begin, [&](const RowGroup& group, const std::uint8_t* first) {
+      rows[n] = group;
+      weight[n] = first;
+      if (++n < most) return;
+      multiply_rows(rows, weight, n, scales);
+      n = 0;
     });
-    if (n_row_groups > 0) products();
-    return;
+    if (n > 0) multiply_rows(rows, weight, n, scales);
   }
-  alignas(64) float out[tile_tokens * n_lanes];
-  // Columns after columns, so that the activations stay in the cache for all rows.
-  const int rest = static_cast<int>(n % tile_tokens);
-  for (std::int64_t column = 0; column < task.n_cols; column += columns) {
-    const auto scales_of = [&](std::int64_t t) {
-      const std::int64_t bytes = TokenScales::bytes(n_groups_from(column));
-      return TokenScales(scales_memory + t / tile_tokens * bytes, n_groups_from(column));
-    };
-    for (std::int64_t t = 0; t < n; t += tile_tokens)
-      gather_scales_from(t, column, n_groups_from(column), scales_of(t));
-    NoFetch no_fetch;
-    const auto tile = [&](int n_tokens, const Panel& panel, const RowGroup& rows, std::int64_t t) {
-      for (int i = 0; i < n_tokens; ++i) {
-        store(out + i * n_lanes, column == 0 ? zero() : rows.read(out_row(task, token + t + i)));
+
+  // n groups of rows; as many that follow are fetched meanwhile.
+  void multiply_rows(const RowGroup* rows, const std::uint8_t* const* weight, int n, const TokenScales& scales) {
+    alignas(64) float out[max_groups_at_once][tile_tokens * n_lanes];
+    __builtin_memset(out, 0, static_cast<std::size_t>(n) * sizeof out[0]);
+    const std::uint8_t* weight_end = reinterpret_cast<const std::uint8_t*>(task.weight) + task.row_end * row_bytes();
+    const std::uint8_t* next = weight[n - 1] + n_lanes * row_bytes();
+    const std::uint8_t* next_end = next + n * n_lanes * row_bytes();
+    Fetch fetch(next, next_end < weight_end ? next_end : weight_end, n * task.n_cols / 32 * (1 + Type::n_scales));
+    for (std::int64_t column = 0; column < task.n_cols; column += columns) {
+      for (int i = 0; i < n; ++i) {
+        const Panel panel = decode(weight[i], 0, column);
+        int8_tile_of<Kind>(static_cast<int>(n_tokens), panel, n_groups_from(column), codes(0, column),
+                           scales.from_group<Kind>(column / 32), fetch, out[i]);
       }
-      int8_tile_of<Kind>(n_tokens, panel, n_groups_from(column), rows_from(t, column), scales_of(t), no_fetch, out);
-      for (int i = 0; i < n_tokens; ++i) rows.write(out_row(task, token + t + i), load(out + i * n_lanes));
-    };
-    for_row_groups(task, row_bytes,
-                   [&](const RowGroup& rows, const std::uint8_t* weight, std::int64_t row_stride, std::int64_t ahead) {
-                     const Panel panel = decode(weight, row_stride, ahead, column);
-                     configure_int8_tiles(tile_tokens, 32 / Type::n_scales);
-                     for (std::int64_t t = 0; t + tile_tokens <= n; t += tile_tokens) tile(tile_tokens, panel, rows, t);
-                     if (rest == 0) return;
-                     configure_int8_tiles(rest, 32 / Type::n_scales);
-                     tile(rest, panel, rows, n - rest);
-                   });
+    }
+    for (int i = 0; i < n; ++i) {
+      for (std::int64_t t = 0; t < n_tokens; ++t) rows[i].write(out_row(task, token + t), load(out[i] + t * n_lanes));
+    }
   }
-}
+
+  // Columns after columns, so that the activations stay in the second-level cache for all rows.
+  void run_many_tokens() {
+    const std::int64_t whole = n_tokens / tile_tokens * tile_tokens;
+    for (std::int64_t column = 0; column < task.n_cols; column += columns) {
+      for (std::int64_t t = 0; t < n_tokens; t += tile_tokens) {
+        gather(t, column, n_groups_from(column), scales_of_tile(t, column));
+      }
+      for_row_groups(task, row_bytes(),
+                     [&](const RowGroup& rows, const std::uint8_t* weight, std::int64_t, std::int64_t ahead) {
+                       const Panel panel = decode(weight, ahead, column);
+                       configure_int8_tiles(tile_tokens, 32 / Type::n_scales);
+                       for (std::int64_t t = 0; t < whole; t += tile_tokens) multiply_tile(panel, rows, t, column);
+                       if (whole == n_tokens) return;
+                       configure_int8_tiles(tokens_of_tile(whole), 32 / Type::n_scales);
+                       multiply_tile(panel, rows, whole, column);
+                     });
+    }
+  }
+
+  void multiply_tile(const Panel& panel, const RowGroup& rows, std::int64_t t, std::int64_t column) {
+    const int n = tokens_of_tile(t);
+    alignas(64) float out[tile_tokens * n_lanes];
+    for (int i = 0; i < n; ++i) {
+      store(out + i * n_lanes, column == 0 ? zero() : rows.read(out_row(task, token + t + i)));
+    }
+    NoFetch no_fetch;
+    int8_tile_of<Kind>(n, panel, n_groups_from(column), codes(t, column), scales_of_tile(t, column), no_fetch, out);
+    for (int i = 0; i < n; ++i) rows.write(out_row(task, token + t + i), load(out + i * n_lanes));
+  }
+
+  Panel decode(const std::uint8_t* weight, std::int64_t ahead, std::int64_t column) const {
+    PanelSink<Type, 0> sink{Panel(task.scratch, columns)};
+    decode_rows<Type>(weight + column / block_columns * Type::block_bytes, row_bytes(),
+                      n_groups_from(column) / Type::n_groups, ahead, sink);
+    __asm__ volatile("" : : : "memory");  // tiles read what is written here
+    return sink.panel;
+  }
+
+  void gather(std::int64_t t, std::int64_t column, std::int64_t n_groups, const TokenScales& to) const {
+    gather_scales<Kind>(packed(t).from_group(column / 32), act_bytes(), n_groups, tokens_of_tile(t), to);
+  }
+
+  int tokens_of_tile(std::int64_t t) const {
+    return static_cast<int>(n_tokens - t < tile_tokens ? n_tokens - t : tile_tokens);
+  }
+  std::int64_t n_groups_from(std::int64_t column) const {
+    return (column + columns < task.n_cols ? columns : task.n_cols - column) / 32;
+  }
+  std::int64_t row_bytes() const { return task.n_cols / block_columns * Type::block_bytes; }
+  std::int64_t act_bytes() const { return packed_row_bytes(task.n_cols); }
+  PackedRow packed(std::int64_t t) const { return PackedRow(act + t * act_bytes(), task.n_cols); }
+  TokenRows codes(std::int64_t t, std::int64_t column) const { return {packed(t).codes + column, act_bytes()}; }
+  std::byte* scales_memory() const { return task.scratch + int8_tiles_scales_begin(task.n_cols, row_bytes()); }
+  TokenScales scales_of_tile(std::int64_t t, std::int64_t column) const {
+    const std::int64_t n_groups = n_groups_from(column);
+    return TokenScales(scales_memory() + t / tile_tokens * TokenScales::bytes(n_groups), n_groups);
+  }
+};
 
 template <typename Type>
 void matmul_int8_tiles(const MatmulTask& task) {
@@ -390,7 +410,7 @@ void matmul_int8_tiles(const MatmulTask& task) {
       }
       act = copy;
     }
-    int8_tiles_of_tokens<Type>(task, act, token, n);
+    TiledProduct<Type>{task, act, token, n}.run();
   }
   _tile_release();
 }

@@ -11,6 +11,7 @@ PROGRAM = os.environ.get("LLMGEN", str(SOURCE / "build/test/tools/llmgen"))
 BUILD = pathlib.Path(os.environ.get("LLM_BUILD", SOURCE / "build/test"))
 DATA = SOURCE / "tests/data"
 VALID = DATA / "gguf/valid.gguf"
+SANITIZERS = os.environ.get("LLM_SANITIZE", "")  # of the program, such as "address,undefined"
 SMOLLM2 = pathlib.Path(os.environ.get("LLM_TEST_MODEL", SOURCE / "models/SmolLM2-135M-Instruct.Q4_1.gguf"))
 
 
