@@ -12,7 +12,8 @@
 
 namespace llm::api {
 
-// Writes the rows of tensors: pieces of some megabytes are made on the default number of threads, then written in order.
+// Writes the rows of tensors: pieces of some megabytes are made on the default number of threads, then written in
+// order.
 class RowWriter {
  public:
   explicit RowWriter(formats::GgufWriter& writer);
