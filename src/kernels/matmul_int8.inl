@@ -370,13 +370,11 @@ void panel_tokens(const MatmulTask& task, const Panel& panel, const RowGroup& ro
   if (token < token_end) panel_tile<Kind, 1>(task, panel, rows, token);
 }
 
-// Fetches what is needed soon: the bytes `ahead` of [begin, end) of a group whose lanes begin row_stride bytes apart,
-// into the second-level cache (locality 2) or the first (3).
-template <int locality = 2>
-void fetch_ahead(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t begin, std::int64_t end,
-                 std::int64_t ahead) {
+// Fetches what is needed soon: the bytes `ahead` of [begin, end) of a group whose lanes begin row_stride bytes apart.
+inline void fetch_ahead(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t begin, std::int64_t end,
+                        std::int64_t ahead) {
   for (std::int64_t line = begin / 64; line < end / 64; ++line) {
-    __builtin_prefetch(weight + line % n_lanes * row_stride + line / n_lanes * 64 + ahead, 0, locality);
+    __builtin_prefetch(weight + line % n_lanes * row_stride + line / n_lanes * 64 + ahead, 0, 2);
   }
 }
 

@@ -175,7 +175,7 @@ TEST(Schema, HostileSchemasAreRefusedByName) {
   EXPECT_THAT(refused(R"({"type":"string","pattern":"^(a|b)*a(a|b){30}$"})"),
               AnyOf(HasSubstr("more than"), HasSubstr("longer than")));
   EXPECT_THAT(refused(R"({"type":"string","pattern":"(a{1000}){1000}"})"),
-              AnyOf(HasSubstr("more than"), HasSubstr("longer than")));
+              AnyOf(HasSubstr("more than"), HasSubstr(test::is_sanitized ? "longer than" : "more than")));
   expect_schema(R"({"type":"string","maxLength":2000000000})", {"\"a\""}, {});
   expect_schema(R"({"type":"array","minItems":3000,"maxItems":100000000})", {}, {"[]"});
 }
