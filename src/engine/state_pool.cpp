@@ -10,6 +10,12 @@ namespace llm::engine {
 namespace {
 
 constexpr std::uint64_t page_bytes = 4096;  // the smallest page of the systems we run on
+constexpr std::uint64_t huge_page_bytes = std::uint64_t{2} << 20;
+
+std::byte* aligned(void* p, std::uint64_t alignment) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  return reinterpret_cast<std::byte*>((address + alignment - 1) / alignment * alignment);
+}
 
 }  // namespace
 
@@ -26,16 +32,15 @@ StatePool::StatePool(std::vector<StateGroup> groups, int block_tokens, std::uint
     region.block_bytes = block_bytes(groups_[i], block_tokens);
     region.capacity = std::min<std::uint64_t>(budget_ / region.block_bytes, UINT32_MAX);
     if (region.capacity == 0) continue;
-    const std::uint64_t bytes = region.capacity * region.block_bytes;
-    void* base = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (regions_[j].base != nullptr) munmap(regions_[j].base, regions_[j].capacity * regions_[j].block_bytes);
-      }
+    region.mapped_bytes = region.capacity * region.block_bytes + huge_page_bytes;
+    void* mapped = mmap(nullptr, region.mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED) {
+      unmap();
       throw Error(ErrorCode::memory,
-                  fmt::format("sequence state: the system refused {} bytes of address space", bytes));
+                  fmt::format("sequence state: the system refused {} bytes of address space", region.mapped_bytes));
     }
-    region.base = static_cast<std::byte*>(base);
+    region.mapped = mapped;
+    region.base = aligned(mapped, huge_page_bytes);
     region.holders.reserve(std::min<std::uint64_t>(region.capacity, 1 << 20));
     region.warm.reserve(region.holders.capacity());
     region.cold.reserve(region.holders.capacity());
@@ -43,9 +48,28 @@ StatePool::StatePool(std::vector<StateGroup> groups, int block_tokens, std::uint
 }
 
 StatePool::~StatePool() {
+  unmap();
+}
+
+void StatePool::unmap() const {
   for (const Region& region : regions_) {
-    if (region.base != nullptr) munmap(region.base, region.capacity * region.block_bytes);
+    if (region.mapped != nullptr) munmap(region.mapped, region.mapped_bytes);
   }
+}
+
+// Address space becomes memory in steps, so that a strict system is asked for what is used only; in whole huge pages
+// where blocks are that large: reading keys and values then costs fewer page walks.
+bool StatePool::make_usable(Region& region) {
+  const std::uint64_t step = std::max<std::uint64_t>(16, region.n_usable / 4);
+  const std::uint64_t n = std::min(region.n_usable + step, region.capacity);
+  std::byte* begin = region.base + region.n_usable * region.block_bytes;
+  std::byte* end = aligned(region.base + n * region.block_bytes, huge_page_bytes);
+  end = std::min(end, region.base + region.capacity * region.block_bytes);
+  const auto bytes = static_cast<std::uint64_t>(end - begin);
+  if (mprotect(begin, bytes, PROT_READ | PROT_WRITE) != 0) return false;
+  if (16 * region.block_bytes >= huge_page_bytes) madvise(begin, bytes, MADV_HUGEPAGE);
+  region.n_usable = n;
+  return true;
 }
 
 std::uint32_t StatePool::index_of(const Region& region, const std::byte* block) const {
@@ -90,14 +114,7 @@ std::byte* StatePool::take(int group) {
       region.cold.pop_back();
     } else {
       if (region.holders.size() == region.capacity) return nullptr;
-      if (region.holders.size() == region.n_usable) {
-        // Address space becomes memory in steps, so that a strict system is asked for what is used only.
-        const std::uint64_t step =
-            std::min(std::max<std::uint64_t>(16, region.n_usable / 4), region.capacity - region.n_usable);
-        std::byte* at = region.base + region.n_usable * region.block_bytes;
-        if (mprotect(at, step * region.block_bytes, PROT_READ | PROT_WRITE) != 0) return nullptr;
-        region.n_usable += step;
-      }
+      if (region.holders.size() == region.n_usable && !make_usable(region)) return nullptr;
       index = static_cast<std::uint32_t>(region.holders.size());
       region.holders.push_back(0);
     }

@@ -50,7 +50,9 @@ class StatePool {
 
  private:
   struct Region {
-    std::byte* base = nullptr;
+    void* mapped = nullptr;
+    std::uint64_t mapped_bytes = 0;
+    std::byte* base = nullptr;  // block 0
     std::uint64_t block_bytes = 0;
     std::uint64_t capacity = 0;          // blocks of address space
     std::uint64_t n_usable = 0;          // blocks that may be written to
@@ -62,6 +64,8 @@ class StatePool {
   std::uint32_t& holders_of(int group, const std::byte* block);
   std::uint32_t index_of(const Region& region, const std::byte* block) const;
   bool cool(std::uint64_t bytes);
+  static bool make_usable(Region& region);
+  void unmap() const;
 
   std::vector<StateGroup> groups_;
   int block_tokens_;

@@ -13,18 +13,17 @@ inline std::byte* block_of(const AttentionTask& task, std::int64_t key) {
   return task.blocks[key / task.block_tokens];
 }
 
-// Memory that is needed soon: read ahead a piece with every entry of the keys.
+// Memory that is needed soon. It is fetched a little with every entry of keys and every value that is worked on: a core
+// waits for room if it asks for much at once.
 struct ReadAhead {
-  const std::byte* keys = nullptr;  // of the next step; null: nothing
-  const std::byte* values = nullptr;
-  std::int64_t keys_step = 0;  // bytes an entry
-  std::int64_t values_step = 0;
+  const std::byte* at;
+  std::int64_t step;  // bytes with every entry or value
 };
 
 // Products of n_queries queries with 2 n_lanes keys from `offset` on in a step that begins at `groups`.
 template <typename Keys, int n_queries>
 inline void score_tile(const std::byte* groups, std::int64_t offset, std::int64_t dim, const float* const* q,
-                       float* const* scores, const ReadAhead& ahead) {
+                       float* const* scores, ReadAhead keys_ahead, ReadAhead values_ahead) {
   const std::int64_t first = offset;
   const std::int64_t second = offset + n_lanes;
   const std::byte* group0 = groups + first / 16 * Keys::group_bytes(dim);
@@ -35,13 +34,11 @@ inline void score_tile(const std::byte* groups, std::int64_t offset, std::int64_
     const VecF scale0 = Keys::scale(group0, begin, first % 16);
     const VecF scale1 = Keys::scale(group1, begin, second % 16);
     const std::int64_t end = dim - begin < 32 ? dim : begin + 32;
-    if (ahead.keys != nullptr) {
-      for (std::int64_t d = begin; d < end; ++d) {
-        __builtin_prefetch(ahead.keys + d * ahead.keys_step, 0, 2);
-        __builtin_prefetch(ahead.values + d * ahead.values_step, 0, 2);
-      }
-    }
     for (std::int64_t d = begin; d < end; ++d) {
+      __builtin_prefetch(keys_ahead.at, 0, 2);
+      __builtin_prefetch(values_ahead.at, 0, 2);
+      keys_ahead.at += keys_ahead.step;
+      values_ahead.at += values_ahead.step;
       const VecF k0 = Keys::at(group0, d, first % 16, scale0);
       const VecF k1 = Keys::at(group1, d, second % 16, scale1);
       for (int i = 0; i < n_queries; ++i) {
@@ -73,33 +70,36 @@ inline void even_tiles(std::int64_t n, std::int64_t most, F f) {
 // Queries and the rows of their scores, 32 keys of the step at `groups`.
 template <typename Keys>
 void score_step(const std::byte* groups, std::int64_t dim, std::int64_t n, const float* const* q, float* const* scores,
-                const ReadAhead& ahead) {
+                const ReadAhead& keys_ahead, const ReadAhead& values_ahead) {
+  const ReadAhead nothing{groups, 0};
   even_tiles(n, score_queries, [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t offset = 0; offset < key_step; offset += 2 * n_lanes) {
-      const ReadAhead now = first == 0 && offset == 0 ? ahead : ReadAhead{};
+      const bool is_first = first == 0 && offset == 0;
+      const ReadAhead k = is_first ? keys_ahead : nothing;
+      const ReadAhead v = is_first ? values_ahead : nothing;
       const float* const* tile_q = q + first;
       float* const* tile_s = scores + first;
       switch (count) {
         case 1:
-          score_tile<Keys, 1>(groups, offset, dim, tile_q, tile_s, now);
+          score_tile<Keys, 1>(groups, offset, dim, tile_q, tile_s, k, v);
           break;
         case 2:
-          score_tile<Keys, 2>(groups, offset, dim, tile_q, tile_s, now);
+          score_tile<Keys, 2>(groups, offset, dim, tile_q, tile_s, k, v);
           break;
         case 3:
-          score_tile<Keys, 3>(groups, offset, dim, tile_q, tile_s, now);
+          score_tile<Keys, 3>(groups, offset, dim, tile_q, tile_s, k, v);
           break;
         case 4:
-          score_tile<Keys, 4>(groups, offset, dim, tile_q, tile_s, now);
+          score_tile<Keys, 4>(groups, offset, dim, tile_q, tile_s, k, v);
           break;
         case 5:
-          score_tile<Keys, 5>(groups, offset, dim, tile_q, tile_s, now);
+          score_tile<Keys, 5>(groups, offset, dim, tile_q, tile_s, k, v);
           break;
         default:
           if constexpr (score_queries > 5) {
-            if (count == 6) score_tile<Keys, 6>(groups, offset, dim, tile_q, tile_s, now);
-            if (count == 7) score_tile<Keys, 7>(groups, offset, dim, tile_q, tile_s, now);
-            if (count == 8) score_tile<Keys, 8>(groups, offset, dim, tile_q, tile_s, now);
+            if (count == 6) score_tile<Keys, 6>(groups, offset, dim, tile_q, tile_s, k, v);
+            if (count == 7) score_tile<Keys, 7>(groups, offset, dim, tile_q, tile_s, k, v);
+            if (count == 8) score_tile<Keys, 8>(groups, offset, dim, tile_q, tile_s, k, v);
           }
           break;
       }
@@ -154,13 +154,15 @@ constexpr int value_vectors = n_lanes == 16 ? 4 : 3;
 // out[i] += sum over keys [0, n_keys) of weight[i][key] * value[key], entries [at, at + n_vectors * n_lanes).
 template <typename Values, int n_queries, int n_vectors, bool partial>
 inline void value_tile(const std::byte* rows, std::int64_t row_bytes, std::int64_t n_keys, std::int64_t at,
-                       std::int64_t rest, const float* const* weights, float* const* out) {
+                       std::int64_t rest, const float* const* weights, float* const* out, ReadAhead ahead) {
   VecF sum[n_queries][n_vectors];
   for (int i = 0; i < n_queries; ++i) {
     for (int j = 0; j < n_vectors; ++j) sum[i][j] = zero();
   }
   for (std::int64_t key = 0; key < n_keys; ++key) {
     const std::byte* row = rows + key * row_bytes;
+    for (std::int64_t i = 0; i < ahead.step; i += 64) __builtin_prefetch(ahead.at + i, 0, 2);
+    ahead.at += ahead.step;
     VecF v[n_vectors];
     for (int j = 0; j < n_vectors; ++j) {
       v[j] = partial ? Values::part(row, at, rest) : Values::at(row, at + j * n_lanes);
@@ -180,36 +182,45 @@ inline void value_tile(const std::byte* rows, std::int64_t row_bytes, std::int64
 
 template <typename Values, int n_queries>
 void value_columns(const std::byte* rows, std::int64_t row_bytes, std::int64_t dim, std::int64_t n_keys,
-                   const float* const* weights, float* const* out) {
+                   const float* const* weights, float* const* out, const ReadAhead& ahead) {
+  constexpr std::int64_t tile_dim = value_vectors * n_lanes;
+  // Every tile of columns fetches its part.
+  const std::int64_t n_tiles = dim < tile_dim ? 1 : dim / tile_dim;
+  ReadAhead now{ahead.at, (ahead.step + 64 * n_tiles - 1) / (64 * n_tiles) * 64};
+  if (ahead.step == 0) now.step = 0;
   std::int64_t at = 0;
-  for (; at + value_vectors * n_lanes <= dim; at += value_vectors * n_lanes) {
-    value_tile<Values, n_queries, value_vectors, false>(rows, row_bytes, n_keys, at, 0, weights, out);
+  for (; at + tile_dim <= dim; at += tile_dim) {
+    value_tile<Values, n_queries, value_vectors, false>(rows, row_bytes, n_keys, at, 0, weights, out, now);
+    now.at += n_keys * now.step;
   }
+  if (dim >= tile_dim) now.step = 0;
   for (; at + n_lanes <= dim; at += n_lanes) {
-    value_tile<Values, n_queries, 1, false>(rows, row_bytes, n_keys, at, 0, weights, out);
+    value_tile<Values, n_queries, 1, false>(rows, row_bytes, n_keys, at, 0, weights, out, now);
+    now.step = 0;
   }
-  if (at < dim) value_tile<Values, n_queries, 1, true>(rows, row_bytes, n_keys, at, dim - at, weights, out);
+  if (at < dim) value_tile<Values, n_queries, 1, true>(rows, row_bytes, n_keys, at, dim - at, weights, out, now);
 }
 
 // n_keys <= 32 keys for n queries.
 template <typename Values>
 void value_step(const std::byte* rows, std::int64_t row_bytes, std::int64_t dim, std::int64_t n_keys, std::int64_t n,
-                const float* const* weights, float* const* out) {
+                const float* const* weights, float* const* out, const ReadAhead& keys_ahead) {
   even_tiles(n, value_queries, [&](std::int64_t first, std::int64_t count) {
     const float* const* w = weights + first;
     float* const* o = out + first;
+    const ReadAhead ahead{keys_ahead.at, first == 0 ? keys_ahead.step : 0};
     switch (count) {
       case 1:
-        return value_columns<Values, 1>(rows, row_bytes, dim, n_keys, w, o);
+        return value_columns<Values, 1>(rows, row_bytes, dim, n_keys, w, o, ahead);
       case 2:
-        return value_columns<Values, 2>(rows, row_bytes, dim, n_keys, w, o);
+        return value_columns<Values, 2>(rows, row_bytes, dim, n_keys, w, o, ahead);
       case 3:
-        return value_columns<Values, 3>(rows, row_bytes, dim, n_keys, w, o);
+        return value_columns<Values, 3>(rows, row_bytes, dim, n_keys, w, o, ahead);
       default:
         if constexpr (value_queries > 3) {
-          if (count == 4) return value_columns<Values, 4>(rows, row_bytes, dim, n_keys, w, o);
-          if (count == 5) return value_columns<Values, 5>(rows, row_bytes, dim, n_keys, w, o);
-          if (count == 6) return value_columns<Values, 6>(rows, row_bytes, dim, n_keys, w, o);
+          if (count == 4) return value_columns<Values, 4>(rows, row_bytes, dim, n_keys, w, o, ahead);
+          if (count == 5) return value_columns<Values, 5>(rows, row_bytes, dim, n_keys, w, o, ahead);
+          if (count == 6) return value_columns<Values, 6>(rows, row_bytes, dim, n_keys, w, o, ahead);
         }
         return;
     }
@@ -323,6 +334,8 @@ void attend_span(const AttentionTask& task) {
 
   const std::int64_t row_bytes = Values::row_bytes(task.keys_by_row ? task.key_dim : task.value_dim);
   const std::int64_t any_first = any.begin / key_step * key_step;
+  const std::int64_t last_key = visible_keys(task.rule, task.position + task.n_rows - 1).end;
+  const ReadAhead nothing{task.blocks[0], 0};
   for (std::int64_t at = any_first; at < any.end; at += key_step) {
     const std::int64_t key = span_begin + at;
     const std::byte* head = block_of(task, key) + task.key_offset;
@@ -330,23 +343,20 @@ void attend_span(const AttentionTask& task) {
     for (std::int64_t i = 0; i < n; ++i) step_scores[i] = scores + i * attention_span + at;
     if (task.keys_by_row) {
       group_keys<KeyRows>(head + in_block * KeyRows::row_bytes(task.key_dim), task.key_dim, key_panel);
-      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, ReadAhead{});
+      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, nothing, nothing);
       continue;
     }
     const std::int64_t key_bytes = Keys::group_bytes(task.key_dim) / 16;
     if (keys_unpack) {
       unpack_keys<Keys>(head + in_block * key_bytes, task.key_dim, key_panel);
-      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, ReadAhead{});
+      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, nothing, nothing);
     } else {
-      ReadAhead ahead;
-      if (at + key_step < any.end) {
-        const std::int64_t next = key + key_step;
-        ahead.keys = block_of(task, next) + task.key_offset + next % task.block_tokens * key_bytes;
-        ahead.values = block_of(task, key) + task.value_offset + in_block * row_bytes;
-        ahead.keys_step = key_step * key_bytes / task.key_dim;
-        ahead.values_step = key_step * row_bytes / task.key_dim;
-      }
-      score_step<Keys>(head + in_block * key_bytes, task.key_dim, n, q, step_scores, ahead);
+      const std::int64_t next = at + key_step < any.end ? key + key_step : key;
+      const ReadAhead keys_ahead{block_of(task, next) + task.key_offset + next % task.block_tokens * key_bytes,
+                                 key_step * key_bytes / task.key_dim};
+      const ReadAhead values_ahead{block_of(task, key) + task.value_offset + in_block * row_bytes,
+                                   key_step * row_bytes / task.key_dim};
+      score_step<Keys>(head + in_block * key_bytes, task.key_dim, n, q, step_scores, keys_ahead, values_ahead);
     }
   }
 
@@ -366,6 +376,13 @@ void attend_span(const AttentionTask& task) {
   for (std::int64_t at = any_first; at < any.end; at += key_step) {
     const std::int64_t key = span_begin + at;
     const std::byte* rows = block_of(task, key) + task.value_offset + key % task.block_tokens * row_bytes;
+    // The keys at the same place of the span that comes next.
+    const std::int64_t key_ahead = task.next_span * attention_span + at;
+    ReadAhead keys_ahead = nothing;
+    if (task.next_span > task.span && key_ahead < last_key && !task.keys_by_row) {
+      const std::int64_t key_bytes = Keys::group_bytes(task.key_dim) / 16;
+      keys_ahead = {block_of(task, key_ahead) + task.key_offset + key_ahead % task.block_tokens * key_bytes, key_bytes};
+    }
     if (values_unpack) {
       const std::int64_t begin = any.begin > at ? any.begin - at : 0;
       const std::int64_t end = any.end - at < key_step ? any.end - at : key_step;
@@ -395,10 +412,11 @@ void attend_span(const AttentionTask& task) {
       }
       if (values_unpack) {
         value_step<ValuesF32>(as_bytes(value_panel + keys.begin * out_stride), out_stride * 4, task.value_dim,
-                              keys.end - keys.begin, count, step_weights, out + first);
+                              keys.end - keys.begin, count, step_weights, out + first, nothing);
       } else {
         value_step<Values>(rows + keys.begin * row_bytes, row_bytes, task.value_dim, keys.end - keys.begin, count,
-                           step_weights, out + first);
+                           step_weights, out + first, keys_ahead);
+        keys_ahead = nothing;
       }
     }
   }

@@ -67,11 +67,12 @@ struct AttentionTask {
   std::int64_t value_dim = 0;
   bool keys_by_row = false;  // keys lie like values
 
-  std::int64_t span = 0;     // keys [span * attention_span, (span + 1) * attention_span)
-  float* scratch = nullptr;  // attention_scratch_floats
-  float* out = nullptr;      // [n_queries][padded_value_dim] sum of e^(score - best) * value
-  float* best = nullptr;     // [n_queries] highest score, -infinity if none is seen
-  float* total = nullptr;    // [n_queries] sum of e^(score - best)
+  std::int64_t span = 0;        // keys [span * attention_span, (span + 1) * attention_span)
+  std::int64_t next_span = -1;  // of the same keys, to be fetched meanwhile; none if it is not after `span`
+  float* scratch = nullptr;     // attention_scratch_floats
+  float* out = nullptr;         // [n_queries][padded_value_dim] sum of e^(score - best) * value
+  float* best = nullptr;        // [n_queries] highest score, -infinity if none is seen
+  float* total = nullptr;       // [n_queries] sum of e^(score - best)
 };
 
 struct AttentionKernels {

