@@ -6,8 +6,10 @@
 
 template <int n_points, int dim>
 struct Grid {
+  static_assert((n_points & (n_points - 1)) == 0);
   alignas(64) float value[dim][n_points];
   alignas(64) float half_norm[n_points];
+  alignas(64) std::int32_t number[n_points];
   static constexpr int n = n_points;
   static constexpr int n_values = dim;
 
@@ -22,15 +24,14 @@ struct Grid {
         norm += v * v;
       }
       half_norm[i] = 0.5f * norm;
+      number[i] = i;
     }
   }
 
+  // A point's number takes the place of its score's lowest bits, so that the least score names its point.
   int nearest_point(const float* y) const {
+    const VecI score_bits = splat_i32(~(n_points - 1));
     VecF least = splat(3.0e38f);
-    VecF where = zero();
-    float lane_number[n_lanes];
-    for (int l = 0; l < n_lanes; ++l) lane_number[l] = static_cast<float>(l);
-    VecF number = load(lane_number);
     for (int i = 0; i < n_points; i += n_lanes) {
       VecF even = load(half_norm + i);
       VecF odd = zero();
@@ -38,20 +39,9 @@ struct Grid {
         even = nmadd(splat(y[k]), load(value[k] + i), even);
         odd = nmadd(splat(y[k + 1]), load(value[k + 1] + i), odd);
       }
-      const VecF score = even + odd;
-      where = select_less(score, least, number, where);
-      least = min(score, least);
-      number = number + splat(static_cast<float>(n_lanes));
+      least = min(least, as_float((as_bits(even + odd) & score_bits) | load_i(number + i)));
     }
-    float score[n_lanes];
-    float point[n_lanes];
-    store(score, least);
-    store(point, where);
-    int best = 0;
-    for (int l = 1; l < n_lanes; ++l) {
-      if (score[l] < score[best]) best = l;
-    }
-    return static_cast<int>(point[best]);
+    return bits_from_float(-reduce_max(zero() - least)) & (n_points - 1);
   }
 };
 

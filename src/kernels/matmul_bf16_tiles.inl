@@ -137,7 +137,10 @@ inline void transpose16(__m512i* m) {
 
 // --- matrix-vector ---
 
-constexpr std::int64_t stream_ahead = 512;  // elements to fetch ahead in a row
+constexpr std::int64_t stream_ahead = 256;  // elements to fetch ahead in a row
+// Rows read in turns, a cache line of each: memory gives most to several streams at once. Their sums fill the
+// registers.
+constexpr int rows_in_turns = 4;
 
 // Denormals count as zero, as in tile instructions.
 class FlushDenormals {
@@ -151,34 +154,47 @@ class FlushDenormals {
   unsigned before_;
 };
 
-// Sums of sixteen chunks of one row, chunk c in lane c; products in the order of the tile instructions. `whole`: all
-// columns of the superchunk exist.
-template <typename Split, bool whole>
-void chunk_sums(const std::uint16_t* row, const SplitRow& act, std::int64_t first, std::int64_t width,
-                std::int64_t n_cols, VecF* sums) {
+// Sums of sixteen chunks of n_rows rows, chunk c in lane c; products in the order of the tile instructions. `whole`:
+// all columns of the superchunk exist.
+template <typename Split, bool whole, int n_rows>
+void chunk_sums(const std::uint16_t* rows, std::int64_t row_stride, const SplitRow& act, std::int64_t first,
+                std::int64_t width, std::int64_t n_cols, VecF* sums) {
   constexpr int n_products = Split::n_parts + 1;
-  VecF sum[2][n_products];
+  VecF sum[n_rows][2][n_products];
+#pragma GCC unroll 4
+  for (int r = 0; r < n_rows; ++r) {
 #pragma GCC unroll 2
-  for (int member = 0; member < 2; ++member) {
+    for (int member = 0; member < 2; ++member) {
 #pragma GCC unroll 3
-    for (int i = 0; i < n_products; ++i) sum[member][i] = zero();
+      for (int i = 0; i < n_products; ++i) sum[r][member][i] = zero();
+    }
   }
   for (std::int64_t j = 0; j < width; j += 2) {
-    __builtin_prefetch(row + first + j * chunk_lanes + stream_ahead, 0, 3);
+#pragma GCC unroll 4
+    for (int r = 0; r < n_rows; ++r) {
+      __builtin_prefetch(rows + r * row_stride + first + j * chunk_lanes + stream_ahead, 0, 3);
+    }
 #pragma GCC unroll 2
     for (int member = 0; member < 2; ++member) {
       const std::int64_t column = first + (j + member) * chunk_lanes;
-      const VecF w = whole ? Split::load_columns(row + column) : columns_or_zero<Split>(row, column, n_cols);
-      const VecF high = Split::high(w);
       const VecF a_high = load(act.high + column);
-      if constexpr (Split::n_parts == 2) sum[member][2] = madd(w - high, a_high, sum[member][2]);
-      sum[member][0] = madd(high, a_high, sum[member][0]);
-      sum[member][1] = madd(high, load(act.low + column), sum[member][1]);
+      const VecF a_low = load(act.low + column);
+#pragma GCC unroll 4
+      for (int r = 0; r < n_rows; ++r) {
+        const std::uint16_t* row = rows + r * row_stride;
+        const VecF w = whole ? Split::load_columns(row + column) : columns_or_zero<Split>(row, column, n_cols);
+        const VecF high = Split::high(w);
+        if constexpr (Split::n_parts == 2) sum[r][member][2] = madd(w - high, a_high, sum[r][member][2]);
+        sum[r][member][0] = madd(high, a_high, sum[r][member][0]);
+        sum[r][member][1] = madd(high, a_low, sum[r][member][1]);
+      }
     }
   }
-  if constexpr (Split::n_parts == 2) sums[2 * chunk_lanes] = sum[0][2] + sum[1][2];
-  sums[0] = sum[0][0] + sum[1][0];
-  sums[chunk_lanes] = sum[0][1] + sum[1][1];
+#pragma GCC unroll 4
+  for (int r = 0; r < n_rows; ++r) {
+#pragma GCC unroll 3
+    for (int i = 0; i < n_products; ++i) sums[i * chunk_lanes + r] = sum[r][0][i] + sum[r][1][i];
+  }
 }
 
 // The outputs of n_rows rows, row_stride elements apart, a lane each.
@@ -189,14 +205,15 @@ VecF split_vector_rows(const std::uint16_t* weight, std::int64_t row_stride, std
   VecF acc = zero();
   for (std::int64_t s = 0; s < shape.n_super; ++s) {
     const std::int64_t first = s * chunk_lanes * shape.width;
-    const bool whole = first + chunk_lanes * shape.width <= n_cols;
     VecF sums[3 * chunk_lanes];  // [product][row], lanes are chunks
-    for (int r = 0; r < n_rows; ++r) {
-      const std::uint16_t* row = weight + r * row_stride;
-      if (whole) {
-        chunk_sums<Split, true>(row, act, first, shape.width, n_cols, sums + r);
-      } else {
-        chunk_sums<Split, false>(row, act, first, shape.width, n_cols, sums + r);
+    if (first + chunk_lanes * shape.width <= n_cols && n_rows == chunk_lanes) {
+      for (int r = 0; r < chunk_lanes; r += rows_in_turns) {
+        chunk_sums<Split, true, rows_in_turns>(weight + r * row_stride, row_stride, act, first, shape.width, n_cols,
+                                               sums + r);
+      }
+    } else {
+      for (int r = 0; r < n_rows; ++r) {
+        chunk_sums<Split, false, 1>(weight + r * row_stride, row_stride, act, first, shape.width, n_cols, sums + r);
       }
     }
     for (int i = 0; i < n_products; ++i) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <limits>
 
+#include "ops/shared_keys.h"
 #include "ops/work.h"
 
 namespace llm::ops {
@@ -49,12 +50,21 @@ kernels::ScoreRule score_rule(const AttentionSpec& spec) {
 
 // Results of a tile's queries over some keys: out [n_queries][padded value_dim], best and total [n_queries].
 struct Partial {
-  float* out;
-  float* best;
-  float* total;
+  float* out = nullptr;
+  float* best = nullptr;
+  float* total = nullptr;
 
+  Partial() = default;
   Partial(float* memory, std::int64_t n_queries, std::int64_t value_dim)
       : out(memory), best(memory + n_queries * padded_value_dim(value_dim)), total(best + n_queries) {}
+  // What belongs to the queries from `first` on.
+  Partial from(std::int64_t first, std::int64_t value_dim) const {
+    Partial part = *this;
+    part.out += first * padded_value_dim(value_dim);
+    part.best += first;
+    part.total += first;
+    return part;
+  }
   static std::int64_t floats(std::int64_t n_queries, std::int64_t value_dim) {
     return (n_queries * (padded_value_dim(value_dim) + 2) + 15) / 16 * 16;
   }
@@ -72,6 +82,7 @@ struct Tile {
   std::int64_t head = 0;
   std::int64_t n_heads = 0;
   int kv_head = 0;
+  std::int64_t head_cut = 0;
   std::int64_t span_begin = 0;
   std::int64_t span_end = 0;
 };
@@ -80,25 +91,37 @@ class Step {
  public:
   Step(const Context& c, const Rows& q, const AttentionSpec& spec, const KvLayout& kv, Sequences sequences,
        const AttentionBuffer& buffer, const Rows& out)
-      : c_(c), q_(q), spec_(spec), kv_(kv), sequences_(sequences), buffer_(buffer), out_(out), tiling_(spec, kv) {}
+      : c_(c),
+        q_(q),
+        spec_(spec),
+        kv_(kv),
+        sequences_(sequences),
+        buffer_(buffer),
+        out_(out),
+        tiling_(spec, kv),
+        shared_(spec, kv, sequences, tiling_.n_rows) {}
 
   void run() {
     if (tiles_go_whole()) {
+      const bool any_shared = shared_spans();
       WorkItems items(c_.worker);
+      RunAt at = next_run(any_shared ? 0 : n_sequences(), slots());
       each_tile([&](const Tile& tile) {
         items.next_group(1);
+        const std::int64_t i = tile.sequence - sequences_.data();
+        if (i >= at.run.end && at.run.n_rows() > 0) at = next_run(at.run.end, at.slots + run_floats(at.run));
         std::int64_t item = 0;
-        if (items.take(item)) whole_tile(tile);
+        if (items.take(item)) whole_tile(tile, i >= at.run.first ? &at : nullptr);
       });
     } else {
       WorkItems items(c_.worker);
       std::int64_t number = 0;
-      float* slots = reinterpret_cast<float*>(buffer_.data + counter_bytes);
+      float* to = slots();
       each_tile([&](const Tile& tile) {
         const std::int64_t n_spans = tile.span_end - tile.span_begin;
         items.next_group(n_spans);
-        for (std::int64_t span = 0; items.take(span);) split_tile(tile, span, number, slots);
-        slots += n_spans * Partial::floats(tile.n_rows * tile.n_heads, kv_.value_dim);
+        for (std::int64_t span = 0; items.take(span);) split_tile(tile, span, number, to);
+        to += n_spans * Partial::floats(tile.n_rows * tile.n_heads, kv_.value_dim);
         ++number;
       });
     }
@@ -126,17 +149,87 @@ class Step {
         }
         tile.span_begin = begin / attention_span;
         tile.span_end = std::max((end + attention_span - 1) / attention_span, tile.span_begin + 1);
-        for (int kv_head = 0; kv_head < kv_.n_head_kv; ++kv_head) {
-          tile.kv_head = kv_head;
-          for (std::int64_t cut = 0; cut < tiling_.n_head_cuts; ++cut) {
-            const std::int64_t first = tiling_.group * cut / tiling_.n_head_cuts;
-            tile.head = kv_head * tiling_.group + first;
-            tile.n_heads = tiling_.group * (cut + 1) / tiling_.n_head_cuts - first;
-            f(tile);
-          }
-        }
+        each_head_cut(tile, f);
       }
     }
+  }
+
+  // A tile of all heads, cut.
+  template <typename F>
+  void each_head_cut(Tile tile, F f) const {
+    for (int kv_head = 0; kv_head < kv_.n_head_kv; ++kv_head) {
+      tile.kv_head = kv_head;
+      for (std::int64_t cut = 0; cut < tiling_.n_head_cuts; ++cut) {
+        const std::int64_t first = tiling_.group * cut / tiling_.n_head_cuts;
+        tile.head = kv_head * tiling_.group + first;
+        tile.n_heads = tiling_.group * (cut + 1) / tiling_.n_head_cuts - first;
+        tile.head_cut = cut;
+        f(tile);
+      }
+    }
+  }
+
+  // Sequences that read the same keys, and where the results over these wait: [n_head_kv][n_head_cuts][n_spans].
+  struct RunAt {
+    SharedRun run;
+    float* slots = nullptr;
+  };
+
+  std::int64_t n_sequences() const { return static_cast<std::int64_t>(sequences_.size()); }
+  float* slots() const {
+    return buffer_.data == nullptr ? nullptr : reinterpret_cast<float*>(buffer_.data + counter_bytes);
+  }
+
+  std::int64_t slot_floats(const SharedRun& run) const {
+    return Partial::floats(run.n_rows() * tiling_.n_heads, kv_.value_dim);
+  }
+  std::int64_t run_floats(const SharedRun& run) const {
+    return kv_.n_head_kv * tiling_.n_head_cuts * run.n_spans * slot_floats(run);
+  }
+
+  // The first run from sequence i on; empty at the end, and where memory ends.
+  RunAt next_run(std::int64_t i, float* at) const {
+    const SharedRun end{n_sequences(), n_sequences(), 0};
+    if (buffer_.data == nullptr) return {end, at};
+    const SharedRun run = shared_.next(i);
+    const std::int64_t left =
+        static_cast<std::int64_t>((buffer_.bytes - counter_bytes) / sizeof(float)) - (at - slots());
+    return run_floats(run) <= left ? RunAt{run, at} : RunAt{end, at};
+  }
+
+  Partial shared_part(const RunAt& at, const Tile& tile, std::int64_t span) const {
+    const std::int64_t number = (tile.kv_head * tiling_.n_head_cuts + tile.head_cut) * at.run.n_spans + span;
+    return {at.slots + number * slot_floats(at.run), at.run.n_rows() * tile.n_heads, kv_.value_dim};
+  }
+
+  // Reads keys that several sequences share once for all of them; false if there are none, else a barrier follows.
+  bool shared_spans() const {
+    RunAt at = next_run(0, slots());
+    if (at.run.n_rows() == 0) return false;
+    WorkItems items(c_.worker);
+    for (; at.run.n_rows() > 0; at = next_run(at.run.end, at.slots + run_floats(at.run))) {
+      Tile all;
+      all.sequence = &sequences_[static_cast<std::size_t>(at.run.first)];
+      all.n_rows = at.run.n_rows();
+      each_head_cut(all, [&](const Tile& tile) {
+        items.next_group(at.run.n_spans);
+        for (std::int64_t span = 0; items.take(span);) shared_span(at, tile, span);
+      });
+    }
+    c_.worker.sync();
+    return true;
+  }
+
+  void shared_span(const RunAt& at, const Tile& tile, std::int64_t span) const {
+    AttentionTask task;
+    fill_task(tile, task);
+    task.position = (span + 1) * attention_span;  // every row sees the whole span
+    task.span = span;
+    const Partial part = shared_part(at, tile, span);
+    task.out = part.out;
+    task.best = part.best;
+    task.total = part.total;
+    c_.k.attention.span(task);
   }
 
   // Whole tiles need no memory for parts; spans by themselves keep all workers busy where there are few tiles.
@@ -206,18 +299,26 @@ class Step {
     }
   }
 
-  void whole_tile(const Tile& tile) const {
+  // shared: keys that were read for several sequences; null if there are none.
+  void whole_tile(const Tile& tile, const RunAt* shared) const {
     const std::int64_t n = tile.n_rows * tile.n_heads;
     float* memory = scratch_after_kernel();
     const Partial part(memory, n, kv_.value_dim);
     const Partial joined(memory + Partial::floats(n, kv_.value_dim), n, kv_.value_dim);
     clear(joined, n);
+    std::int64_t first_span = tile.span_begin;
+    if (shared != nullptr) {
+      const std::int64_t row = tile.sequence - &sequences_[static_cast<std::size_t>(shared->run.first)];
+      for (; first_span < shared->run.n_spans; ++first_span) {
+        join(shared_part(*shared, tile, first_span).from(row * n, kv_.value_dim), joined, n);
+      }
+    }
     AttentionTask task;
     fill_task(tile, task);
     task.out = part.out;
     task.best = part.best;
     task.total = part.total;
-    for (task.span = tile.span_begin; task.span < tile.span_end; ++task.span) {
+    for (task.span = first_span; task.span < tile.span_end; ++task.span) {
       task.next_span = task.span + 1;
       c_.k.attention.span(task);
       join(part, joined, n);
@@ -256,6 +357,7 @@ class Step {
   const AttentionBuffer& buffer_;
   const Rows& out_;
   Tiling tiling_;
+  SharedRuns shared_;
 };
 
 }  // namespace

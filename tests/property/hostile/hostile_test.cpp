@@ -118,7 +118,7 @@ void answer(const Constraint& constraint) {
       const TokenId token = walk == 0 ? allowed.back() : allowed[random() % allowed.size()];
       if (!state.advance(token)) throw std::runtime_error("the mask allows what advance refuses");
       // A whole answer may take longer than one operation, but not as long as somebody likes.
-      if (processor_seconds() - begin > max_seconds * time_factor * 0.6) return;
+      if (processor_seconds() - begin > max_seconds * 0.6) return;
     }
   }
 }
