@@ -35,10 +35,12 @@ inline void score_tile(const std::byte* groups, std::int64_t offset, std::int64_
     const VecF scale1 = Keys::scale(group1, begin, second % 16);
     const std::int64_t end = dim - begin < 32 ? dim : begin + 32;
     for (std::int64_t d = begin; d < end; ++d) {
-      __builtin_prefetch(keys_ahead.at, 0, 2);
-      __builtin_prefetch(values_ahead.at, 0, 2);
-      keys_ahead.at += keys_ahead.step;
-      values_ahead.at += values_ahead.step;
+      if constexpr (!is_panel<Keys>) {
+        __builtin_prefetch(keys_ahead.at, 0, 2);
+        __builtin_prefetch(values_ahead.at, 0, 2);
+        keys_ahead.at += keys_ahead.step;
+        values_ahead.at += values_ahead.step;
+      }
       const VecF k0 = Keys::at(group0, d, first % 16, scale0);
       const VecF k1 = Keys::at(group1, d, second % 16, scale1);
       for (int i = 0; i < n_queries; ++i) {
@@ -161,8 +163,10 @@ inline void value_tile(const std::byte* rows, std::int64_t row_bytes, std::int64
   }
   for (std::int64_t key = 0; key < n_keys; ++key) {
     const std::byte* row = rows + key * row_bytes;
-    for (std::int64_t i = 0; i < ahead.step; i += 64) __builtin_prefetch(ahead.at + i, 0, 2);
-    ahead.at += ahead.step;
+    if constexpr (!is_panel<Values>) {
+      for (std::int64_t i = 0; i < ahead.step; i += 64) __builtin_prefetch(ahead.at + i, 0, 2);
+      ahead.at += ahead.step;
+    }
     VecF v[n_vectors];
     for (int j = 0; j < n_vectors; ++j) {
       v[j] = partial ? Values::part(row, at, rest) : Values::at(row, at + j * n_lanes);
@@ -335,7 +339,7 @@ void attend_span(const AttentionTask& task) {
   const std::int64_t row_bytes = Values::row_bytes(task.keys_by_row ? task.key_dim : task.value_dim);
   const std::int64_t any_first = any.begin / key_step * key_step;
   const std::int64_t last_key = visible_keys(task.rule, task.position + task.n_rows - 1).end;
-  const ReadAhead nothing{task.blocks[0], 0};
+  const ReadAhead nothing{as_bytes(task.scratch), 0};
   for (std::int64_t at = any_first; at < any.end; at += key_step) {
     const std::int64_t key = span_begin + at;
     const std::byte* head = block_of(task, key) + task.key_offset;
@@ -343,13 +347,13 @@ void attend_span(const AttentionTask& task) {
     for (std::int64_t i = 0; i < n; ++i) step_scores[i] = scores + i * attention_span + at;
     if (task.keys_by_row) {
       group_keys<KeyRows>(head + in_block * KeyRows::row_bytes(task.key_dim), task.key_dim, key_panel);
-      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, nothing, nothing);
+      score_step<KeysPanel>(as_bytes(key_panel), task.key_dim, n, q, step_scores, nothing, nothing);
       continue;
     }
     const std::int64_t key_bytes = Keys::group_bytes(task.key_dim) / 16;
     if (keys_unpack) {
       unpack_keys<Keys>(head + in_block * key_bytes, task.key_dim, key_panel);
-      score_step<KeysF32>(as_bytes(key_panel), task.key_dim, n, q, step_scores, nothing, nothing);
+      score_step<KeysPanel>(as_bytes(key_panel), task.key_dim, n, q, step_scores, nothing, nothing);
     } else {
       const std::int64_t next = at + key_step < any.end ? key + key_step : key;
       const ReadAhead keys_ahead{block_of(task, next) + task.key_offset + next % task.block_tokens * key_bytes,
@@ -411,8 +415,8 @@ void attend_span(const AttentionTask& task) {
         step_weights[i] = scores + (first + i) * attention_span + at + keys.begin;
       }
       if (values_unpack) {
-        value_step<ValuesF32>(as_bytes(value_panel + keys.begin * out_stride), out_stride * 4, task.value_dim,
-                              keys.end - keys.begin, count, step_weights, out + first, nothing);
+        value_step<ValuesPanel>(as_bytes(value_panel + keys.begin * out_stride), out_stride * 4, task.value_dim,
+                                keys.end - keys.begin, count, step_weights, out + first, nothing);
       } else {
         value_step<Values>(rows + keys.begin * row_bytes, row_bytes, task.value_dim, keys.end - keys.begin, count,
                            step_weights, out + first, keys_ahead);

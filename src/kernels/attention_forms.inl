@@ -101,3 +101,13 @@ struct ValuesQ4 {
   }
   static VecF part(const std::byte* row, std::int64_t i, std::int64_t) { return at(row, i); }
 };
+
+// Keys and values that were unpacked to floats: in a near cache, so nothing is fetched beside them.
+struct KeysPanel : KeysF32 {};
+struct ValuesPanel : ValuesF32 {};
+template <typename Form>
+constexpr bool is_panel = false;
+template <>
+constexpr bool is_panel<KeysPanel> = true;
+template <>
+constexpr bool is_panel<ValuesPanel> = true;

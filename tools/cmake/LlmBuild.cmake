@@ -55,8 +55,9 @@ set(LLM_UNIT_INCLUDE "// NOLINTNEXTLINE(bugprone-suspicious-include)")
 
 # A room is one folder of src/ built as one object library. Its headers are reached as "room/file.h" through a link
 # farm in the build folder, so a room sees only the headers of the rooms it links: a wrong include does not compile.
+# INSTRUMENTED OFF: without the sanitizers, fuzzing and coverage that are asked for.
 function(llm_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "" "INSTRUMENTED" "DEPENDS;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   set(farm ${PROJECT_BINARY_DIR}/rooms/${name})
   file(MAKE_DIRECTORY ${farm})
@@ -64,7 +65,7 @@ function(llm_room name)
   if(sources)
     add_library(llm_${name} OBJECT ${sources})
     set(scope PUBLIC)
-    if(name STREQUAL "kernels" AND LLM_SANITIZE AND NOT LLM_SANITIZE_KERNELS)
+    if(DEFINED ROOM_INSTRUMENTED AND NOT ROOM_INSTRUMENTED)
       target_link_libraries(llm_${name} PRIVATE llm_warnings)
     else()
       target_link_libraries(llm_${name} PRIVATE llm_flags)
