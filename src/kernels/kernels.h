@@ -20,11 +20,19 @@ namespace llm::kernels {
 
 // How a row of activations is stored for a product with weights.
 enum class ActFormat : std::uint8_t {
-  f32,     // as it is
-  i8_32,   // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
-  bf16x2,  // as the sum of two bfloat16 numbers (16 bits), where the machine multiplies those; layout private too
+  f32,      // as it is
+  i8_32,    // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
+  i8x2_32,  // the same twice: of the values, and of what their codes leave (about 16 bits)
+  bf16x2,   // as the sum of two bfloat16 numbers (16 bits), where the machine multiplies those; layout private too
 };
-inline constexpr std::size_t n_act_formats = 3;
+inline constexpr std::size_t n_act_formats = 4;
+
+// How closely a product takes its activations.
+enum class Precision : std::uint8_t {
+  usual,  // int8 for quantised weights
+  fine,   // int8 twice for quantised weights
+  exact,  // never quantised
+};
 
 // out[t * out_stride + r] = sum_k weight[r][k] * act[t][k]  for r in [row_begin, row_end), t in [0, n_tokens)
 struct MatmulTask {
@@ -44,7 +52,7 @@ struct MatmulTask {
 
 struct KernelTable {
   const char* name;
-  ActFormat (*act_format)(TensorType type, std::int64_t n_cols, bool exact);
+  ActFormat (*act_format)(TensorType type, std::int64_t n_cols, Precision precision);
   std::size_t (*act_row_bytes)(ActFormat format, std::int64_t n_cols);
   void (*pack_act)(ActFormat format, const float* x, std::int64_t n_cols, std::byte* out);
   std::size_t (*matmul_scratch_bytes)(TensorType type, std::int64_t n_cols);

@@ -3,8 +3,10 @@
 // The lanes of a vector are n_lanes weight rows. A row's sum over 32 columns is an exact integer; scaled, it is added
 // to the output's one accumulator, group of 32 columns after group in ascending order:
 //   acc = fma(scale * (codes . act - offset * sum(act)) - min * sum(act), act_scale, acc)
-// (two scales: the second half joins by fma). Matrix-vector and matrix-matrix differ only in where the codes wait
-// (registers, or a panel in scratch) and in how offsets are taken out of the integers, so they give the same bits.
+// (two scales: the second half joins by fma). Activations in two planes, the second of what the first leaves of the
+// values, are added group by group, the first plane before the second. Matrix-vector and matrix-matrix differ only in
+// where the codes wait (registers, or a panel in scratch) and in how offsets are taken out of the integers, so they
+// give the same bits.
 
 #include "kernels/quant_types.inl"
 
@@ -55,108 +57,144 @@ struct PackedRow {
   }
 };
 
+constexpr int max_act_planes = 2;
+
+// Of one plane.
 inline std::int64_t packed_row_bytes(std::int64_t n_cols) {
   return (n_cols / 32 * 60 + 63) / 64 * 64;
 }
 
-// A sum of at most 32 codes; NaN becomes 0.
-inline float within_codes(float sum) {
-  return sum >= -4096.0f && sum <= 4096.0f ? sum : 0.0f;
+// -128 times a sum of at most 32 codes; 0 for the NaN that a NaN among the activations leaves.
+inline std::int32_t start_of(float sum) {
+  return static_cast<std::int32_t>(-128 * (sum >= -4096.0f && sum <= 4096.0f ? sum : 0.0f));
 }
 
 // Codes that the greatest magnitude of a group may get. Which of these scales rounds the group with the smallest
-// squared error is a matter of chance, so trying sixteen lowers the error by about a tenth.
-constexpr int n_act_trials = 16;
-struct ActTrials {
-  float level[n_act_trials];
-  float step_area[n_act_trials];  // square of the step between codes, where the greatest magnitude is 1
-  std::int32_t number[n_act_trials];
+// squared error is a matter of chance, so trying four lowers the error by about a twelfth.
+constexpr int n_act_trials = 4;
+struct ActLevel {
+  float level;
+  float step;  // between codes, where the greatest magnitude is 1
 };
-constexpr ActTrials act_trials = [] {
-  ActTrials trials{};
-  for (int t = 0; t < n_act_trials; ++t) {
-    trials.level[t] = 127.0f - static_cast<float>(t);
-    trials.step_area[t] = 1 / (trials.level[t] * trials.level[t]);
-    trials.number[t] = t;
-  }
-  return trials;
-}();
+constexpr ActLevel act_levels[n_act_trials] = {
+    {127.0f, 1 / 127.0f}, {125.0f, 1 / 125.0f}, {123.0f, 1 / 123.0f}, {121.0f, 1 / 121.0f}};
 
 // The level with the smallest squared error of 32 values.
-inline float best_act_level(const float* x, float top) {
-  const VecF inverse_top = splat(1 / top);
+inline ActLevel best_act_level(const float* x, float inverse_top) {
   const VecF shift = splat(0x1.8p23f);  // adding it rounds numbers below 2^22
-  VecF least = splat(3.0e38f);
-  for (int part = 0; part < n_act_trials; part += n_lanes) {
-    const VecF inverse = load(act_trials.level + part) * inverse_top;
-    VecF sum[2] = {zero(), zero()};
-#pragma GCC unroll 16
-    for (int i = 0; i < 32; i += 2) {
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        const VecF value = splat(x[i + half]);
-        const VecF code = madd(value, inverse, shift) - shift;
-        const VecF rest = nmadd(value, inverse, code);
-        sum[half] = madd(rest, rest, sum[half]);
-      }
+  VecF squares[n_act_trials];
+  for (int t = 0; t < n_act_trials; ++t) {
+    const VecF inverse = splat(act_levels[t].level * inverse_top);
+    VecF sum = zero();
+    for (int i = 0; i < 32; i += n_lanes) {
+      const VecF value = load(x + i);
+      const VecF code = madd(value, inverse, shift) - shift;
+      const VecF rest = nmadd(value, inverse, code);
+      sum = madd(rest, rest, sum);
     }
-    // The number of the trial takes the place of the error's lowest bits, so that the least error names its trial.
-    const VecF error = (sum[0] + sum[1]) * load(act_trials.step_area + part);
-    const VecI number = load_i(act_trials.number + part);
-    least = min(least, as_float((as_bits(error) & splat_i32(~(n_act_trials - 1))) | number));
+    squares[t] = sum;
   }
-  return act_trials.level[bits_from_float(-reduce_max(zero() - least)) & (n_act_trials - 1)];
+  float error[n_act_trials];
+  reduce_add4(squares, error);
+  ActLevel best = act_levels[0];
+  float least = error[0] * (act_levels[0].step * act_levels[0].step);
+  for (int t = 1; t < n_act_trials; ++t) {
+    const float scaled = error[t] * (act_levels[t].step * act_levels[t].step);
+    best.level = scaled < least ? act_levels[t].level : best.level;
+    best.step = scaled < least ? act_levels[t].step : best.step;
+    least = scaled < least ? scaled : least;
+  }
+  return best;
 }
 
-// In passes over a few groups, so that the processor works on several at a time.
-inline void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
-  const std::int64_t n = n_cols / 32;
-  std::int8_t* codes = reinterpret_cast<std::int8_t*>(out);
-  float* scale = reinterpret_cast<float*>(codes + n_cols);
-  float* sum = scale + n;
-  float* half_sum = sum + n;
-  std::int32_t* start = reinterpret_cast<std::int32_t*>(half_sum + 2 * n);
-  std::int32_t* half_start = start + n;
+// Where a packed row is written.
+struct PackedRowOut {
+  std::int8_t* codes;
+  float *scale, *sum, *half_sum;
+  std::int32_t *start, *half_start;
+
+  PackedRowOut(std::byte* row, std::int64_t n_cols) {
+    const std::int64_t n = n_cols / 32;
+    codes = reinterpret_cast<std::int8_t*>(row);
+    scale = reinterpret_cast<float*>(codes + n_cols);
+    sum = scale + n;
+    half_sum = sum + n;
+    start = reinterpret_cast<std::int32_t*>(half_sum + 2 * n);
+    half_start = start + n;
+  }
+};
+
+// Groups packed in one pass: the processor works on several at a time.
+constexpr std::int64_t pack_pass = 8;
+
+// Packs groups [begin, end), at most pack_pass; x: their values. With left, writes there what the codes leave of them.
+template <bool tries_levels, bool gives_left>
+void pack_groups(const float* x, std::int64_t begin, std::int64_t end, const PackedRowOut& out, float* left) {
   constexpr int n_vectors = 32 / n_lanes;
   constexpr float least = 0x1p-100f;  // smaller values count as zero, so that their inverse stays finite
-  constexpr std::int64_t pass = 8;
-  for (std::int64_t begin = 0; begin < n; begin += pass) {
-    const std::int64_t end = begin + pass < n ? begin + pass : n;
-    float top[pass];
-    float level[pass];
-    for (std::int64_t g = begin; g < end; ++g) {
-      VecF largest = zero();
-      for (int i = 0; i < n_vectors; ++i) largest = max(largest, abs(load(x + 32 * g + i * n_lanes)));
-      top[g - begin] = reduce_max(largest);
+  float top[pack_pass];               // of four groups at a time
+  float inverse[pack_pass];
+  ActLevel level[pack_pass];
+  const std::int64_t n = end - begin;
+  for (std::int64_t i = 0; i < n; i += 4) {
+    VecF largest[4] = {zero(), zero(), zero(), zero()};
+    for (std::int64_t j = i; j < i + 4 && j < n; ++j) {
+      for (int v = 0; v < n_vectors; ++v) largest[j - i] = max(largest[j - i], abs(load(x + 32 * j + v * n_lanes)));
     }
-    for (std::int64_t g = begin; g < end; ++g) {
-      level[g - begin] = top[g - begin] > least ? best_act_level(x + 32 * g, top[g - begin]) : 0;
+    reduce_max4(largest, top + i);
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    const bool any = top[i] > least;
+    const float inverse_top = any ? 1 / top[i] : 0.0f;
+    level[i] = act_levels[0];
+    if (tries_levels && any) level[i] = best_act_level(x + 32 * i, inverse_top);
+    inverse[i] = level[i].level * inverse_top;
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t g = begin + i;
+    VecF sums[4] = {zero(), zero(), zero(), zero()};  // both halves' codes, values times codes, squares of codes
+    VecF code[n_vectors];
+    for (int v = 0; v < n_vectors; ++v) {
+      const VecF value = load(x + 32 * i + v * n_lanes) * splat(inverse[i]);
+      code[v] = round_nearest(value);
+      sums[2] = madd(value, code[v], sums[2]);
+      sums[3] = madd(code[v], code[v], sums[3]);
+      store_i8(out.codes + 32 * g + v * n_lanes, code[v]);
+      sums[2 * v / n_vectors] = sums[2 * v / n_vectors] + code[v];
     }
-    for (std::int64_t g = begin; g < end; ++g) {
-      const bool any = top[g - begin] > least;
-      const VecF inverse = splat(any ? level[g - begin] / top[g - begin] : 0.0f);
-      VecF total[2] = {zero(), zero()};
-      VecF product = zero();
-      VecF square = zero();
-      for (int i = 0; i < n_vectors; ++i) {
-        const VecF value = load(x + 32 * g + i * n_lanes) * inverse;
-        const VecF code = round_nearest(value);
-        product = madd(value, code, product);
-        square = madd(code, code, square);
-        store_i8(codes + 32 * g + i * n_lanes, code);
-        total[2 * i / n_vectors] = total[2 * i / n_vectors] + code;
+    float sum[4];
+    reduce_add4(sums, sum);
+    const float first = sum[0];
+    const float second = sum[1];
+    // The scale that leaves these codes the smallest squared error.
+    const float scale = top[i] > least ? top[i] * level[i].step * (sum[2] / sum[3]) : 0;
+    out.scale[g] = scale;
+    out.sum[g] = first + second;
+    out.half_sum[2 * g] = first;
+    out.half_sum[2 * g + 1] = second;
+    if constexpr (gives_left) {
+      for (int v = 0; v < n_vectors; ++v) {
+        store(left + 32 * i + v * n_lanes, nmadd(code[v], splat(scale), load(x + 32 * i + v * n_lanes)));
       }
-      const float first = reduce_add(total[0]);
-      const float second = reduce_add(total[1]);
-      // The scale that leaves these codes the smallest squared error.
-      scale[g] = any ? top[g - begin] / level[g - begin] * (reduce_add(product) / reduce_add(square)) : 0;
-      sum[g] = first + second;
-      half_sum[2 * g] = first;
-      half_sum[2 * g + 1] = second;
-      // Through float, where a NaN among the activations has an end too.
-      start[g] = static_cast<std::int32_t>(-128 * within_codes(first + second));
-      half_start[2 * g] = static_cast<std::int32_t>(-128 * within_codes(first));
-      half_start[2 * g + 1] = static_cast<std::int32_t>(-128 * within_codes(second));
+    }
+  }
+  for (std::int64_t g = begin; g < end; ++g) out.start[g] = start_of(out.sum[g]);
+  for (std::int64_t i = 2 * begin; i < 2 * end; ++i) out.half_start[i] = start_of(out.half_sum[i]);
+}
+
+// The planes of a row follow each other.
+template <int n_planes>
+void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
+  const std::int64_t n = n_cols / 32;
+  const PackedRowOut row(out, n_cols);
+  for (std::int64_t begin = 0; begin < n; begin += pack_pass) {
+    const std::int64_t end = begin + pack_pass < n ? begin + pack_pass : n;
+    if constexpr (n_planes == 1) {
+      pack_groups<true, false>(x + 32 * begin, begin, end, row, nullptr);
+    } else {
+      float left[32 * pack_pass];
+      pack_groups<false, true>(x + 32 * begin, begin, end, row, left);
+      pack_groups<false, false>(left, begin, end, PackedRowOut(out + packed_row_bytes(n_cols), n_cols), nullptr);
     }
   }
 }
@@ -185,16 +223,18 @@ VecF take_out_offset(VecF dots, int offset, const PackedRow& act, std::int64_t g
 }
 
 // Matrix-vector: the codes of a group go from the decoder's registers straight into the sum.
-template <typename Type>
+template <typename Type, int n_planes>
 struct VectorSink {
   static constexpr bool takes_signed = false;
-  PackedRow act;
+  PackedRow act[n_planes];
   std::int64_t first_group = 0;
   VecF acc = zero();
 
   void put(int i, const Columns<Type::n_scales>& c) {
-    const std::int64_t g = first_group + i;
-    const std::int8_t* codes = act.codes + 32 * g;
+    for (int p = 0; p < n_planes; ++p) put(first_group + i, c, act[p]);
+  }
+  void put(std::int64_t g, const Columns<Type::n_scales>& c, const PackedRow& plane) {
+    const std::int8_t* codes = plane.codes + 32 * g;
     VecI half[2] = {zero_i(), zero_i()};
     for (int j = 0; j < 4; ++j) {
       half[0] = dot<Type::wide>(half[0], c.codes[j], splat_codes(codes + 4 * j));
@@ -202,12 +242,12 @@ struct VectorSink {
     }
     VecF dots[2];
     if constexpr (Type::n_scales == 2) {
-      dots[0] = take_out_offset<Type>(to_float(half[0]), Type::offset, act, g, 0);
-      dots[1] = take_out_offset<Type>(to_float(half[1]), Type::offset, act, g, 1);
+      dots[0] = take_out_offset<Type>(to_float(half[0]), Type::offset, plane, g, 0);
+      dots[1] = take_out_offset<Type>(to_float(half[1]), Type::offset, plane, g, 1);
     } else {
-      dots[0] = take_out_offset<Type>(to_float(half[0] + half[1]), Type::offset, act, g, 0);
+      dots[0] = take_out_offset<Type>(to_float(half[0] + half[1]), Type::offset, plane, g, 0);
     }
-    acc = add_group<Type>(dots, c.scale, c.min, act, g, acc);
+    acc = add_group<Type>(dots, c.scale, c.min, plane, g, acc);
   }
 };
 
@@ -256,17 +296,19 @@ struct PanelSink {
 };
 
 // What the panel products depend on besides the panel, so that types share them.
-template <int n_scales_, bool has_min_, bool wide_, int offset_>
+template <int n_scales_, bool has_min_, bool wide_, int offset_, int n_planes_>
 struct PanelKind {
   static constexpr int n_scales = n_scales_;
   static constexpr bool has_min = has_min_;
   static constexpr bool wide = wide_;
   static constexpr int offset = offset_;
+  static constexpr int n_planes = n_planes_;
 };
-template <typename Type>
-using panel_kind = PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, offset_in_panel<Type>>;
+template <typename Type, int n_planes>
+using panel_kind =
+    PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, offset_in_panel<Type>, n_planes>;
 
-// One group of 32 columns for n_tokens activations.
+// One group of 32 columns for n_tokens activations of one plane.
 template <typename Kind, int n_tokens>
 void panel_group(const Panel& panel, std::int64_t g, const PackedRow* act, VecF* acc) {
   constexpr bool from_start = any_unsigned_codes && Kind::offset == 128;
@@ -334,20 +376,27 @@ struct RowGroup {
   }
 };
 
-inline const std::byte* packed_act(const MatmulTask& task, std::int64_t token) {
+// The packed row of a token, its n_planes planes.
+template <int n_planes>
+const std::byte* packed_act(const MatmulTask& task, std::int64_t token) {
   const std::int64_t row = task.act_rows != nullptr ? task.act_rows[token] : token;
-  return task.act + row * packed_row_bytes(task.n_cols);
+  return task.act + row * n_planes * packed_row_bytes(task.n_cols);
 }
 
 template <typename Kind, int n_tokens>
 void panel_tile(const MatmulTask& task, const Panel& panel, const RowGroup& rows, std::int64_t token) {
-  PackedRow act[n_tokens];
+  PackedRow act[Kind::n_planes][n_tokens];
   VecF acc[n_tokens];
   for (int t = 0; t < n_tokens; ++t) {
-    act[t] = PackedRow(packed_act(task, token + t), task.n_cols);
+    const std::byte* row = packed_act<Kind::n_planes>(task, token + t);
+    for (int p = 0; p < Kind::n_planes; ++p) {
+      act[p][t] = PackedRow(row + p * packed_row_bytes(task.n_cols), task.n_cols);
+    }
     acc[t] = zero();
   }
-  for (std::int64_t g = 0; g < task.n_cols / 32; ++g) panel_group<Kind, n_tokens>(panel, g, act, acc);
+  for (std::int64_t g = 0; g < task.n_cols / 32; ++g) {
+    for (int p = 0; p < Kind::n_planes; ++p) panel_group<Kind, n_tokens>(panel, g, act[p], acc);
+  }
   for (int t = 0; t < n_tokens; ++t) rows.write(out_row(task, token + t), acc[t]);
 }
 
@@ -391,25 +440,28 @@ void decode_rows(const std::uint8_t* weight, std::int64_t row_stride, std::int64
 }
 
 // Tokens whose packed rows stay in the second-level cache beside the panel.
-inline std::int64_t tokens_at_once(std::int64_t n_cols) {
-  const std::int64_t tokens = 768 * 1024 / (packed_row_bytes(n_cols) + 1) / 16 * 16;
+inline std::int64_t tokens_at_once(std::int64_t n_cols, int n_planes) {
+  const std::int64_t tokens = 768 * 1024 / (n_planes * packed_row_bytes(n_cols) + 1) / 16 * 16;
   return tokens < 32 ? 32 : tokens;
 }
 
-template <typename Type>
+template <typename Type, int n_planes>
 void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t row_stride, const RowGroup& rows,
                std::int64_t ahead, std::int64_t token, std::int64_t token_end) {
   const std::int64_t n_blocks = task.n_cols / (32 * Type::n_groups);
   if (token_end - token == 1) {
-    VectorSink<Type> sink;
-    sink.act = PackedRow(packed_act(task, token), task.n_cols);
+    VectorSink<Type, n_planes> sink;
+    const std::byte* row = packed_act<n_planes>(task, token);
+    for (int p = 0; p < n_planes; ++p) {
+      sink.act[p] = PackedRow(row + p * packed_row_bytes(task.n_cols), task.n_cols);
+    }
     decode_rows<Type>(weight, row_stride, n_blocks, ahead, sink);
     rows.write(out_row(task, token), sink.acc);
     return;
   }
   PanelSink<Type, offset_in_panel<Type>> sink{Panel(task.scratch, task.n_cols)};
   decode_rows<Type>(weight, row_stride, n_blocks, ahead, sink);
-  panel_tokens<panel_kind<Type>>(task, sink.panel, rows, token, token_end);
+  panel_tokens<panel_kind<Type, n_planes>>(task, sink.panel, rows, token, token_end);
 }
 
 // With few tokens the products wait for memory, and n_lanes long streams come faster than rows of a few hundred bytes
@@ -466,18 +518,18 @@ void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
 #include "kernels/matmul_int8_tiles.inl"
 #endif
 
-template <typename Type>
+template <typename Type, int n_planes>
 void matmul_int8(const MatmulTask& task) {
 #if defined(__AMX_INT8__)
-  if (task.n_tokens >= min_tile_tokens) return matmul_int8_tiles<Type>(task);
+  if (task.n_tokens >= min_tile_tokens) return matmul_int8_tiles<Type, n_planes>(task);
 #endif
   const std::int64_t row_bytes = task.n_cols / (32 * Type::n_groups) * Type::block_bytes;
-  const std::int64_t chunk = tokens_at_once(task.n_cols);
+  const std::int64_t chunk = tokens_at_once(task.n_cols, n_planes);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t token_end = token + chunk < task.n_tokens ? token + chunk : task.n_tokens;
     for_row_groups(task, row_bytes,
                    [&](const RowGroup& rows, const std::uint8_t* first, std::int64_t row_stride, std::int64_t ahead) {
-                     int8_rows<Type>(task, first, row_stride, rows, ahead, token, token_end);
+                     int8_rows<Type, n_planes>(task, first, row_stride, rows, ahead, token, token_end);
                    });
   }
 }

@@ -16,20 +16,24 @@ inline void configure_int8_tiles(int n_tokens, int n_columns) {
   _tile_loadconfig(&config);
 }
 
-// The codes of a tile's tokens at equal distances, from some column on.
+// The codes of a tile's tokens at equal distances, from some column on; the second plane lies plane_bytes further on.
 struct TokenRows {
   const std::int8_t* codes;
   std::int64_t stride;
+  std::int64_t plane_bytes;
 };
 
-// What goes with the codes, token beside token: scale [n_groups][tile_tokens], sum [n_groups][n_scales][tile_tokens]
-// for types with minima.
+// What goes with the codes of each plane, token beside token: scale [n_groups][tile_tokens], sum
+// [n_groups][n_scales][tile_tokens] for types with minima.
 struct TokenScales {
   float* scale;
   float* sum;
+  std::int64_t plane;  // floats from one plane to the next
 
   TokenScales(std::byte* memory, std::int64_t n_groups)
-      : scale(reinterpret_cast<float*>(memory)), sum(scale + n_groups * tile_tokens) {}
+      : scale(reinterpret_cast<float*>(memory)),
+        sum(scale + n_groups * tile_tokens),
+        plane(3 * n_groups * tile_tokens) {}
   template <typename Kind>
   TokenScales from_group(std::int64_t g) const {
     TokenScales scales = *this;
@@ -37,8 +41,8 @@ struct TokenScales {
     scales.sum += g * Kind::n_scales * tile_tokens;
     return scales;
   }
-  static std::int64_t bytes(std::int64_t n_groups) {
-    return 3 * n_groups * tile_tokens * static_cast<std::int64_t>(sizeof(float));
+  static std::int64_t bytes(std::int64_t n_groups, int n_planes) {
+    return 3 * n_planes * n_groups * tile_tokens * static_cast<std::int64_t>(sizeof(float));
   }
 };
 
@@ -62,13 +66,17 @@ inline void put_side_by_side(const float* numbers, std::int64_t n_numbers, std::
   }
 }
 
+// Of rows `stride` bytes apart, their planes plane_bytes apart.
 template <typename Kind>
-void gather_scales(const PackedRow& first, std::int64_t stride, std::int64_t n_groups, int n_tokens,
-                   const TokenScales& out) {
-  put_side_by_side(first.scale, n_groups, stride, n_tokens, out.scale);
-  if constexpr (Kind::has_min) {
-    const float* sums = Kind::n_scales == 2 ? first.half_sum : first.sum;
-    put_side_by_side(sums, n_groups * Kind::n_scales, stride, n_tokens, out.sum);
+void gather_scales(const PackedRow& first, std::int64_t stride, std::int64_t plane_bytes, std::int64_t n_groups,
+                   int n_tokens, const TokenScales& out) {
+  for (int p = 0; p < Kind::n_planes; ++p) {
+    const PackedRow plane = first.moved_by(p * plane_bytes);
+    put_side_by_side(plane.scale, n_groups, stride, n_tokens, out.scale + p * out.plane);
+    if constexpr (Kind::has_min) {
+      const float* sums = Kind::n_scales == 2 ? plane.half_sum : plane.sum;
+      put_side_by_side(sums, n_groups * Kind::n_scales, stride, n_tokens, out.sum + p * out.plane);
+    }
   }
 }
 
@@ -81,15 +89,24 @@ struct TileSums {
 // and many of the other in turns take less time than pairs of them.
 constexpr int tile_run = 8;
 
-// Begins product i of panel and activations, each of 32 / n_scales columns.
-template <int n_scales, int slot>
-void begin_product(const Panel& panel, std::int64_t i, const TokenRows& act) {
-  constexpr std::int64_t n_columns = 32 / n_scales;
-  constexpr int input = 4 + slot % 2;
+// Tile products that a group takes: [plane][scale].
+template <typename Kind>
+constexpr int group_products = Kind::n_planes* Kind::n_scales;
+
+// Begins product `first + slot` of panel and activations, of 32 / n_scales columns; first: that of a group. What the
+// first plane was multiplied with waits in its tile for the second.
+template <typename Kind, int slot>
+void begin_product(const Panel& panel, std::int64_t first, const TokenRows& act) {
+  constexpr std::int64_t n_columns = 32 / Kind::n_scales;
+  constexpr int in_group = slot % group_products<Kind>;
+  constexpr int plane = in_group / Kind::n_scales;
+  constexpr int act_tile = 4 + slot % 2;
+  constexpr int panel_tile = 6 + (Kind::n_planes == 1 || Kind::n_scales == 2 ? slot : slot / 2) % 2;
+  const std::int64_t i = (first + slot) / group_products<Kind> * Kind::n_scales + in_group % Kind::n_scales;
   tile_zero<slot>();
-  tile_load<input>(act.codes + n_columns * i, act.stride);
-  tile_load<input + 2>(panel.codes + i * n_columns * n_lanes, 4 * n_lanes);
-  tile_dot_int8<slot, input, input + 2>();
+  tile_load<act_tile>(act.codes + plane * act.plane_bytes + n_columns * i, act.stride);
+  if constexpr (plane == 0) tile_load<panel_tile>(panel.codes + i * n_columns * n_lanes, 4 * n_lanes);
+  tile_dot_int8<slot, act_tile, panel_tile>();
 }
 
 template <int slot>
@@ -98,16 +115,16 @@ void end_product(TileSums& out) {
 }
 
 // Sums of tile_run products from `begin` on.
-template <int n_scales, typename Fetching>
+template <typename Kind, typename Fetching>
 void run_of_products(const Panel& panel, std::int64_t begin, const TokenRows& act, Fetching& fetch, TileSums* out) {
   for (int i = 0; i < tile_run; i += 4) {
-    begin_product<n_scales, 0>(panel, begin + i, act);
+    begin_product<Kind, 0>(panel, begin + i, act);
     fetch.next();
-    begin_product<n_scales, 1>(panel, begin + i + 1, act);
+    begin_product<Kind, 1>(panel, begin + i, act);
     fetch.next();
-    begin_product<n_scales, 2>(panel, begin + i + 2, act);
+    begin_product<Kind, 2>(panel, begin + i, act);
     fetch.next();
-    begin_product<n_scales, 3>(panel, begin + i + 3, act);
+    begin_product<Kind, 3>(panel, begin + i, act);
     fetch.next();
     end_product<0>(out[i]);
     end_product<1>(out[i + 1]);
@@ -117,24 +134,29 @@ void run_of_products(const Panel& panel, std::int64_t begin, const TokenRows& ac
   __asm__ volatile("" : : : "memory");  // the compiler does not see that tiles are stored
 }
 
-// Sums of n products, fewer than tile_run, from `begin` on.
-template <int n_scales>
+// Sums of n products of whole groups, fewer than tile_run, from `begin` on.
+template <typename Kind>
 void last_products(const Panel& panel, std::int64_t begin, std::int64_t n, const TokenRows& act, TileSums* out) {
+  constexpr int at_once = group_products<Kind> < 2 ? 2 : group_products<Kind>;
   std::int64_t i = 0;
-  for (; i + 2 <= n; i += 2) {
-    begin_product<n_scales, 0>(panel, begin + i, act);
-    begin_product<n_scales, 1>(panel, begin + i + 1, act);
+  for (; i + at_once <= n; i += at_once) {
+    begin_product<Kind, 0>(panel, begin + i, act);
+    begin_product<Kind, 1>(panel, begin + i, act);
+    if constexpr (at_once > 2) begin_product<Kind, 2>(panel, begin + i, act);
+    if constexpr (at_once > 2) begin_product<Kind, 3>(panel, begin + i, act);
     end_product<0>(out[i]);
     end_product<1>(out[i + 1]);
+    if constexpr (at_once > 2) end_product<2>(out[i + 2]);
+    if constexpr (at_once > 2) end_product<3>(out[i + 3]);
   }
   if (i < n) {
-    begin_product<n_scales, 0>(panel, begin + i, act);
+    begin_product<Kind, 0>(panel, begin + i, act);
     end_product<0>(out[i]);
   }
   __asm__ volatile("" : : : "memory");
 }
 
-// Adds group g to the outputs of n_tokens tokens; its sums: [n_scales].
+// Adds group g to the outputs of n_tokens tokens; its sums: [n_planes][n_scales].
 template <typename Kind, int n_tokens>
 void add_tile_sums(const Panel& panel, std::int64_t g, const TokenScales& act, const TileSums* sums, VecF* acc) {
   VecF scale[Kind::n_scales];
@@ -143,17 +165,20 @@ void add_tile_sums(const Panel& panel, std::int64_t g, const TokenScales& act, c
     scale[s] = load(panel.scale + (g * Kind::n_scales + s) * n_lanes);
     if constexpr (Kind::has_min) min[s] = load(panel.min + (g * Kind::n_scales + s) * n_lanes);
   }
-  const float* act_scale = act.scale + g * tile_tokens;
-  const float* act_sum = act.sum + g * Kind::n_scales * tile_tokens;
+  for (int p = 0; p < Kind::n_planes; ++p) {
+    const float* act_scale = act.scale + p * act.plane + g * tile_tokens;
+    const float* act_sum = act.sum + p * act.plane + g * Kind::n_scales * tile_tokens;
+    const TileSums* of_plane = sums + p * Kind::n_scales;
 #pragma GCC unroll 16
-  for (int t = 0; t < n_tokens; ++t) {
-    VecF dots[Kind::n_scales];
-    float act_sums[Kind::n_scales];
-    for (int s = 0; s < Kind::n_scales; ++s) {
-      dots[s] = to_float(load_i(sums[s].sums + t * n_lanes));
-      if constexpr (Kind::has_min) act_sums[s] = act_sum[s * tile_tokens + t];
+    for (int t = 0; t < n_tokens; ++t) {
+      VecF dots[Kind::n_scales];
+      float act_sums[Kind::n_scales];
+      for (int s = 0; s < Kind::n_scales; ++s) {
+        dots[s] = to_float(load_i(of_plane[s].sums + t * n_lanes));
+        if constexpr (Kind::has_min) act_sums[s] = act_sum[s * tile_tokens + t];
+      }
+      acc[t] = add_group<Kind>(dots, scale, min, act_sums, act_scale[t], acc[t]);
     }
-    acc[t] = add_group<Kind>(dots, scale, min, act_sums, act_scale[t], acc[t]);
   }
 }
 
@@ -180,8 +205,8 @@ struct NoFetch {
 template <typename Kind, int n_tokens, typename Fetching>
 void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, const TokenScales& scales,
                Fetching& fetch, float* out) {
-  constexpr int n_scales = Kind::n_scales;
-  constexpr std::int64_t run = tile_run / n_scales;
+  constexpr int n_products = group_products<Kind>;
+  constexpr std::int64_t run = tile_run / n_products;
   TileSums sums[tile_run];
   VecF acc[n_tokens];
 #pragma GCC unroll 16
@@ -189,16 +214,16 @@ void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, 
   const auto add = [&](std::int64_t begin, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) {
       fetch.next();
-      add_tile_sums<Kind, n_tokens>(panel, begin + i, scales, sums + i * n_scales, acc);
+      add_tile_sums<Kind, n_tokens>(panel, begin + i, scales, sums + i * n_products, acc);
     }
   };
   std::int64_t g = 0;
   for (; g + run <= n_groups; g += run) {
-    run_of_products<n_scales>(panel, g * n_scales, act, fetch, sums);
+    run_of_products<Kind>(panel, g * n_products, act, fetch, sums);
     add(g, run);
   }
   if (g < n_groups) {
-    last_products<n_scales>(panel, g * n_scales, (n_groups - g) * n_scales, act, sums);
+    last_products<Kind>(panel, g * n_products, (n_groups - g) * n_products, act, sums);
     add(g, n_groups - g);
   }
 #pragma GCC unroll 16
@@ -253,31 +278,40 @@ inline int groups_at_once(std::int64_t row_bytes) {
 }
 
 // Tokens of whose activations these columns stay in the second-level cache.
-inline std::int64_t tile_tokens_at_once(std::int64_t n_cols) {
+inline std::int64_t tile_tokens_at_once(std::int64_t n_cols, int n_planes) {
   constexpr std::int64_t bytes = std::int64_t{3} << 19;
-  return bytes / packed_row_bytes(columns_at_once(n_cols, many_tokens_columns)) / tile_tokens * tile_tokens;
+  const std::int64_t row_bytes = n_planes * packed_row_bytes(columns_at_once(n_cols, many_tokens_columns));
+  return bytes / row_bytes / tile_tokens * tile_tokens;
 }
 
 inline std::int64_t int8_tiles_gather_begin(std::int64_t n_cols, std::int64_t row_bytes) {
   return (Panel::bytes(n_cols) + n_lanes * row_bytes + 63) / 64 * 64;
 }
 inline std::int64_t int8_tiles_scales_begin(std::int64_t n_cols, std::int64_t row_bytes) {
-  return int8_tiles_gather_begin(n_cols, row_bytes) + tokens_at_once(n_cols) * packed_row_bytes(n_cols);
+  std::int64_t bytes = 0;
+  for (int planes = 1; planes <= max_act_planes; ++planes) {
+    const std::int64_t gathered = tokens_at_once(n_cols, planes) * planes * packed_row_bytes(n_cols);
+    bytes = bytes > gathered ? bytes : gathered;
+  }
+  return int8_tiles_gather_begin(n_cols, row_bytes) + bytes;
 }
 // Scales of one tile with all columns, or of many tiles with the columns of one panel.
 inline std::int64_t int8_tiles_scratch_bytes(std::int64_t n_cols, std::int64_t row_bytes) {
-  const std::int64_t most =
-      tile_tokens_at_once(n_cols) > tokens_at_once(n_cols) ? tile_tokens_at_once(n_cols) : tokens_at_once(n_cols);
-  const std::int64_t n_tiles = (most + tile_tokens - 1) / tile_tokens;
-  const std::int64_t one = TokenScales::bytes(n_cols / 32);
-  const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, many_tokens_columns) / 32);
-  return int8_tiles_scales_begin(n_cols, row_bytes) + (one > many ? one : many);
+  std::int64_t bytes = 0;
+  for (int planes = 1; planes <= max_act_planes; ++planes) {
+    const std::int64_t tiles = tile_tokens_at_once(n_cols, planes), gathered = tokens_at_once(n_cols, planes);
+    const std::int64_t n_tiles = ((tiles > gathered ? tiles : gathered) + tile_tokens - 1) / tile_tokens;
+    const std::int64_t one = TokenScales::bytes(n_cols / 32, planes);
+    const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, many_tokens_columns) / 32, planes);
+    for (const std::int64_t needed : {one, many}) bytes = bytes > needed ? bytes : needed;
+  }
+  return int8_tiles_scales_begin(n_cols, row_bytes) + bytes;
 }
 
 // The product with n_tokens tokens from `token` on, whose packed activations lie one after the other at `act`.
-template <typename Type>
+template <typename Type, int n_planes>
 struct TiledProduct {
-  using Kind = PanelKind<Type::n_scales, Type::has_min, true, 0>;
+  using Kind = PanelKind<Type::n_scales, Type::has_min, true, 0, n_planes>;
   static constexpr std::int64_t block_columns = 32 * Type::n_groups;
 
   const MatmulTask& task;
@@ -322,7 +356,7 @@ struct TiledProduct {
     const std::uint8_t* weight_end = reinterpret_cast<const std::uint8_t*>(task.weight) + task.row_end * row_bytes();
     const std::uint8_t* next = weight[n - 1] + n_lanes * row_bytes();
     const std::uint8_t* next_end = next + n * n_lanes * row_bytes();
-    Fetch fetch(next, next_end < weight_end ? next_end : weight_end, n * task.n_cols / 32 * (1 + Type::n_scales));
+    Fetch fetch(next, next_end < weight_end ? next_end : weight_end, n * task.n_cols / 32 * (1 + group_products<Kind>));
     for (std::int64_t column = 0; column < task.n_cols; column += columns) {
       for (int i = 0; i < n; ++i) {
         const Panel panel = decode(weight[i], 0, column);
@@ -374,7 +408,7 @@ struct TiledProduct {
   }
 
   void gather(std::int64_t t, std::int64_t column, std::int64_t n_groups, const TokenScales& to) const {
-    gather_scales<Kind>(packed(t).from_group(column / 32), act_bytes(), n_groups, tokens_of_tile(t), to);
+    gather_scales<Kind>(packed(t).from_group(column / 32), act_bytes(), plane_bytes(), n_groups, tokens_of_tile(t), to);
   }
 
   int tokens_of_tile(std::int64_t t) const {
@@ -384,33 +418,38 @@ struct TiledProduct {
     return (column + columns < task.n_cols ? columns : task.n_cols - column) / 32;
   }
   std::int64_t row_bytes() const { return task.n_cols / block_columns * Type::block_bytes; }
-  std::int64_t act_bytes() const { return packed_row_bytes(task.n_cols); }
+  std::int64_t plane_bytes() const { return packed_row_bytes(task.n_cols); }
+  std::int64_t act_bytes() const { return n_planes * plane_bytes(); }
   PackedRow packed(std::int64_t t) const { return PackedRow(act + t * act_bytes(), task.n_cols); }
-  TokenRows codes(std::int64_t t, std::int64_t column) const { return {packed(t).codes + column, act_bytes()}; }
+  TokenRows codes(std::int64_t t, std::int64_t column) const {
+    return {packed(t).codes + column, act_bytes(), plane_bytes()};
+  }
   std::byte* scales_memory() const { return task.scratch + int8_tiles_scales_begin(task.n_cols, row_bytes()); }
   TokenScales scales_of_tile(std::int64_t t, std::int64_t column) const {
     const std::int64_t n_groups = n_groups_from(column);
-    return TokenScales(scales_memory() + t / tile_tokens * TokenScales::bytes(n_groups), n_groups);
+    return TokenScales(scales_memory() + t / tile_tokens * TokenScales::bytes(n_groups, n_planes), n_groups);
   }
 };
 
-template <typename Type>
+template <typename Type, int n_planes>
 void matmul_int8_tiles(const MatmulTask& task) {
   const std::int64_t row_bytes = task.n_cols / (32 * Type::n_groups) * Type::block_bytes;
-  const std::int64_t act_bytes = packed_row_bytes(task.n_cols);
+  const std::int64_t act_bytes = n_planes * packed_row_bytes(task.n_cols);
   const bool gather = task.act_rows != nullptr;
-  const std::int64_t chunk = gather ? tokens_at_once(task.n_cols) : tile_tokens_at_once(task.n_cols);
+  const std::int64_t chunk =
+      gather ? tokens_at_once(task.n_cols, n_planes) : tile_tokens_at_once(task.n_cols, n_planes);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t n = token + chunk < task.n_tokens ? chunk : task.n_tokens - token;
-    const std::byte* act = packed_act(task, token);
+    const std::byte* act = packed_act<n_planes>(task, token);
     if (gather) {  // chosen rows: side by side in scratch
       std::byte* copy = task.scratch + int8_tiles_gather_begin(task.n_cols, row_bytes);
       for (std::int64_t t = 0; t < n; ++t) {
-        __builtin_memcpy(copy + t * act_bytes, packed_act(task, token + t), static_cast<std::size_t>(act_bytes));
+        __builtin_memcpy(copy + t * act_bytes, packed_act<n_planes>(task, token + t),
+                         static_cast<std::size_t>(act_bytes));
       }
       act = copy;
     }
-    TiledProduct<Type>{task, act, token, n}.run();
+    TiledProduct<Type, n_planes>{task, act, token, n}.run();
   }
   _tile_release();
 }

@@ -115,6 +115,24 @@ inline float reduce_max(VecF a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+// Joins the lanes of each of four vectors, in one fixed tree.
+template <typename Join>
+void reduce4(const VecF* a, Join join, float* out) {
+  const __m256 first = join(_mm256_unpacklo_ps(a[0].v, a[1].v), _mm256_unpackhi_ps(a[0].v, a[1].v));
+  const __m256 second = join(_mm256_unpacklo_ps(a[2].v, a[3].v), _mm256_unpackhi_ps(a[2].v, a[3].v));
+  const __m256 two = join(_mm256_shuffle_ps(first, second, 0x44), _mm256_shuffle_ps(first, second, 0xee));
+  const __m256 one = join(two, _mm256_permute2f128_ps(two, two, 1));
+  _mm_storeu_ps(out, _mm256_castps256_ps128(one));
+}
+// The sum, or the greatest, of the lanes of each of four vectors.
+inline void reduce_add4(const VecF* a, float* out) {
+  reduce4(
+      a, [](__m256 x, __m256 y) { return _mm256_add_ps(x, y); }, out);
+}
+inline void reduce_max4(const VecF* a, float* out) {
+  reduce4(
+      a, [](__m256 x, __m256 y) { return _mm256_max_ps(x, y); }, out);
+}
 
 // A half in every lane.
 inline VecF splat_f16(const std::uint16_t* p) {

@@ -103,6 +103,25 @@ inline float reduce_add(VecF a) {
 inline float reduce_max(VecF a) {
   return _mm512_reduce_max_ps(a.v);
 }
+// Joins the lanes of each of four vectors, in one fixed tree.
+template <typename Join>
+void reduce4(const VecF* a, Join join, float* out) {
+  const __m512 first = join(_mm512_unpacklo_ps(a[0].v, a[1].v), _mm512_unpackhi_ps(a[0].v, a[1].v));
+  const __m512 second = join(_mm512_unpacklo_ps(a[2].v, a[3].v), _mm512_unpackhi_ps(a[2].v, a[3].v));
+  const __m512 four = join(_mm512_shuffle_ps(first, second, 0x44), _mm512_shuffle_ps(first, second, 0xee));
+  const __m512 two = join(four, _mm512_shuffle_f32x4(four, four, 0x4e));
+  const __m512 one = join(two, _mm512_shuffle_f32x4(two, two, 0xb1));
+  _mm_storeu_ps(out, _mm512_castps512_ps128(one));
+}
+// The sum, or the greatest, of the lanes of each of four vectors.
+inline void reduce_add4(const VecF* a, float* out) {
+  reduce4(
+      a, [](__m512 x, __m512 y) { return _mm512_add_ps(x, y); }, out);
+}
+inline void reduce_max4(const VecF* a, float* out) {
+  reduce4(
+      a, [](__m512 x, __m512 y) { return _mm512_max_ps(x, y); }, out);
+}
 
 // A half in every lane.
 inline VecF splat_f16(const std::uint16_t* p) {

@@ -116,6 +116,13 @@ inline float reduce_max(VecF a) {
   const float odd = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
   return even > odd ? even : odd;
 }
+// The sum, or the greatest, of the lanes of each of four vectors.
+inline void reduce_add4(const VecF* a, float* out) {
+  for (int i = 0; i < 4; ++i) out[i] = reduce_add(a[i]);
+}
+inline void reduce_max4(const VecF* a, float* out) {
+  for (int i = 0; i < 4; ++i) out[i] = reduce_max(a[i]);
+}
 
 // A half in every lane.
 inline VecF splat_f16(const std::uint16_t* p) {

@@ -43,13 +43,13 @@ inline void matmul_split(const MatmulTask&) {}
   X(MXFP4)                \
   X(TQ2_0)
 
-ActFormat act_format(TensorType type, std::int64_t, bool exact) {
-  if (exact) return ActFormat::f32;
+ActFormat act_format(TensorType type, std::int64_t, Precision precision) {
+  if (precision == Precision::exact) return ActFormat::f32;
   switch (type) {
 #define LLM_CASE(name) case TensorType::name:
     LLM_INT8_TYPES(LLM_CASE)
 #undef LLM_CASE
-    return ActFormat::i8_32;
+    return precision == Precision::fine ? ActFormat::i8x2_32 : ActFormat::i8_32;
     default:
       return takes_split_act(type) ? ActFormat::bf16x2 : ActFormat::f32;
   }
@@ -57,12 +57,14 @@ ActFormat act_format(TensorType type, std::int64_t, bool exact) {
 
 std::size_t act_row_bytes(ActFormat format, std::int64_t n_cols) {
   if (format == ActFormat::i8_32) return static_cast<std::size_t>(packed_row_bytes(n_cols));
+  if (format == ActFormat::i8x2_32) return static_cast<std::size_t>(2 * packed_row_bytes(n_cols));
   if (format == ActFormat::bf16x2) return static_cast<std::size_t>(split_row_bytes(n_cols));
   return static_cast<std::size_t>(padded_cols(n_cols)) * sizeof(float);
 }
 
 void pack_act(ActFormat format, const float* x, std::int64_t n_cols, std::byte* out) {
-  if (format == ActFormat::i8_32) return pack_act_i8(x, n_cols, out);
+  if (format == ActFormat::i8_32) return pack_act_i8<1>(x, n_cols, out);
+  if (format == ActFormat::i8x2_32) return pack_act_i8<2>(x, n_cols, out);
   if (format == ActFormat::bf16x2) return pack_act_split(x, n_cols, out);
   pack_act_f32(x, n_cols, reinterpret_cast<float*>(out));
 }
@@ -70,7 +72,7 @@ void pack_act(ActFormat format, const float* x, std::int64_t n_cols, std::byte* 
 std::size_t matmul_scratch_bytes(TensorType type, std::int64_t n_cols) {
   std::int64_t bytes = panel_bytes(n_cols);
   const auto also = [&](std::int64_t other) { bytes = bytes > other ? bytes : other; };
-  if (act_format(type, n_cols, false) == ActFormat::i8_32) {
+  if (act_format(type, n_cols, Precision::usual) == ActFormat::i8_32) {
     also(int8_scratch_bytes(n_cols, type_row_bytes(type, n_cols)));
   }
   if (takes_split_act(type)) also(split_scratch_bytes(n_cols));
@@ -78,11 +80,12 @@ std::size_t matmul_scratch_bytes(TensorType type, std::int64_t n_cols) {
 }
 
 void matmul(const MatmulTask& task) {
-  if (task.format == ActFormat::i8_32) {
+  if (task.format == ActFormat::i8_32 || task.format == ActFormat::i8x2_32) {
+    const bool twice = task.format == ActFormat::i8x2_32;
     switch (task.type) {
 #define LLM_CASE(name)   \
   case TensorType::name: \
-    return matmul_int8<name>(task);
+    return twice ? matmul_int8<name, 2>(task) : matmul_int8<name, 1>(task);
       LLM_INT8_TYPES(LLM_CASE)
 #undef LLM_CASE
       default:

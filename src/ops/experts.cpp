@@ -141,7 +141,7 @@ MatmulTask expert_task(const Context& c, const PackedRows& in, const WeightMatri
   task.type = weight.type;
   task.n_cols = weight.n_in;
   task.row_end = end - begin;
-  task.format = c.k.act_format(weight.type, weight.n_in, c.exact);
+  task.format = c.k.act_format(weight.type, weight.n_in, c.precision(weight));
   task.act = in.by_format[static_cast<std::size_t>(task.format)];
   task.act_rows = act_rows;
   task.n_tokens = n;

@@ -58,7 +58,7 @@ std::size_t product_floats_bytes(std::int64_t n_rows) {
 }
 
 const std::byte* packed_for(const Context& c, const PackedRows& in, const WeightMatrix& weight, ActFormat& format) {
-  format = c.k.act_format(weight.type, weight.n_in, c.exact);
+  format = c.k.act_format(weight.type, weight.n_in, c.precision(weight));
   return in.by_format[static_cast<std::size_t>(format)];
 }
 
@@ -73,7 +73,7 @@ InputFormats::InputFormats(const Context& c, std::initializer_list<const WeightM
 }
 
 void InputFormats::add(const Context& c, const WeightMatrix& reader) {
-  if (reader) mask_ |= 1u << static_cast<int>(c.k.act_format(reader.type, reader.n_in, c.exact));
+  if (reader) mask_ |= 1u << static_cast<int>(c.k.act_format(reader.type, reader.n_in, c.precision(reader)));
   if (reader.low_rank != nullptr) mask_ |= 1u << static_cast<int>(ActFormat::f32);
 }
 

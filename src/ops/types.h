@@ -41,6 +41,7 @@ struct WeightMatrix {
   std::int64_t n_in = 0;
   const LowRank* low_rank = nullptr;  // what adapters add; null: nothing. Products read it, tables do not
   std::int64_t low_rank_row = 0;      // the row of it that belongs to row 0
+  bool fine = false;                  // small errors of its products grow: activations are taken more closely
 
   explicit operator bool() const { return data != nullptr; }
   std::int64_t row_bytes() const {
@@ -50,7 +51,7 @@ struct WeightMatrix {
   const std::byte* row(std::int64_t i) const { return data + i * row_bytes(); }
   // Output rows [begin, begin + count): one part of a fused matrix.
   WeightMatrix rows(std::int64_t begin, std::int64_t count) const {
-    return {row(begin), type, count, n_in, low_rank, low_rank_row + begin};
+    return {row(begin), type, count, n_in, low_rank, low_rank_row + begin, fine};
   }
 };
 
@@ -64,6 +65,9 @@ struct Context {
 
   void enter(Part part) const {
     if (profile != nullptr) profile->enter(part);
+  }
+  kernels::Precision precision(const WeightMatrix& weight) const {
+    return exact ? kernels::Precision::exact : weight.fine ? kernels::Precision::fine : kernels::Precision::usual;
   }
   // Every operation calls this first; weight_bytes: what a product reads.
   void enter(Operation operation, std::int64_t weight_bytes = 0) const {

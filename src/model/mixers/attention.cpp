@@ -74,6 +74,8 @@ class AttentionBlock final : public Block {
       b.rotated(p + "q", a.n_head, a.head_dim, a.rope);
       b.rotated(p + "k", a.n_head_kv, a.head_dim, a.rope);
     }
+    // What errors of theirs do to scores goes through an exponential. The gate reads the same input.
+    for (Linear* linear : {&q_, &gate_, &k_, &v_}) linear->weight.fine = true;
     o_ = b.linear(p + "output", build.n_embd, n_out, a.output_bias);
     bind_norms(b, n_q, n_k);
     if (a.sinks) attention_.sinks = b.floats("attn_sinks.weight", {a.n_head});

@@ -87,7 +87,7 @@ struct Buffers {
     task.type = type;
     task.n_cols = n_cols;
     task.row_end = n_rows;
-    task.format = table.act_format(type, n_cols, false);
+    task.format = table.act_format(type, n_cols, Precision::usual);
     const std::size_t act_bytes = table.act_row_bytes(task.format, n_cols);
     act.resize(act_bytes * static_cast<std::size_t>(n_tokens));
     std::mt19937 random(3);
@@ -251,10 +251,10 @@ void register_all(const Size& size) {
       benchmark::RegisterBenchmark(("encode/" + name).c_str(),
                                    [table, type, size](benchmark::State& state) { encode(state, *table, type, size); });
     }
-    for (const ActFormat format : {ActFormat::f32, ActFormat::i8_32}) {
-      benchmark::RegisterBenchmark(
-          (std::string("pack/") + (format == ActFormat::f32 ? "f32/" : "i8_32/") + set).c_str(),
-          [table, format](benchmark::State& state) { pack(state, *table, format); });
+    for (const auto& [format, name] : {std::pair{ActFormat::f32, "f32/"}, std::pair{ActFormat::i8_32, "i8_32/"},
+                                       std::pair{ActFormat::i8x2_32, "i8x2_32/"}}) {
+      benchmark::RegisterBenchmark((std::string("pack/") + name + set).c_str(),
+                                   [table, format = format](benchmark::State& state) { pack(state, *table, format); });
     }
     for (const TensorType type :
          {TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q8_0, TensorType::Q4_0}) {

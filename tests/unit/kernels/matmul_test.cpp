@@ -101,9 +101,9 @@ struct Problem {
   }
 
   // Tokens [token_begin, token_end) x rows [row_begin, row_end) into out [n_tokens, n_rows].
-  void run(const KernelTable& table, bool exact, std::int64_t row_from, std::int64_t row_to, std::int64_t token_from,
-           std::int64_t token_to, std::vector<float>& out) const {
-    const ActFormat format = table.act_format(info.type, n_cols, exact);
+  void run(const KernelTable& table, Precision precision, std::int64_t row_from, std::int64_t row_to,
+           std::int64_t token_from, std::int64_t token_to, std::vector<float>& out) const {
+    const ActFormat format = table.act_format(info.type, n_cols, precision);
     const std::size_t act_bytes = table.act_row_bytes(format, n_cols);
     std::vector<std::byte> packed(act_bytes * static_cast<std::size_t>(token_to - token_from) + 64);
     for (std::int64_t t = token_from; t < token_to; ++t) {
@@ -151,7 +151,7 @@ TEST(Matmul, EqualsTheDoublePrecisionProductInExactMode) {
       for (const std::int64_t n_cols : column_counts(info)) {
         const Problem p(info, 37, n_cols, 5);
         std::vector<float> out(p.expected.size(), NAN);
-        p.run(*table, true, 0, p.n_rows, 0, p.n_tokens, out);
+        p.run(*table, Precision::exact, 0, p.n_rows, 0, p.n_tokens, out);
         for (std::size_t i = 0; i < out.size(); ++i) {
           // float32 sums of at most n_cols terms in several accumulators
           ASSERT_NEAR(out[i], p.expected[i], 1e-6 * p.magnitude[i] + 1e-30)
@@ -160,6 +160,13 @@ TEST(Matmul, EqualsTheDoublePrecisionProductInExactMode) {
       }
     }
   }
+}
+
+// Those that differ for this type.
+std::vector<Precision> precisions_of(const KernelTable& table, const TensorTypeInfo& info) {
+  std::vector<Precision> all = {Precision::usual, Precision::fine, Precision::exact};
+  if (table.act_format(info.type, 256, Precision::fine) != ActFormat::i8x2_32) all.erase(all.begin() + 1);
+  return all;
 }
 
 // Activations that int8 codes hold exactly: whole numbers times a power of two, one of them +-127 in 32.
@@ -177,7 +184,7 @@ TEST(Matmul, EqualsTheProductInDefaultModeWhereCodesHoldTheActivations) {
     int n_types = 0;
     for (const TensorTypeInfo& info : all_types()) {
       for (const std::int64_t n_cols : column_counts(info)) {
-        if (table->act_format(info.type, n_cols, false) != ActFormat::i8_32) continue;
+        if (table->act_format(info.type, n_cols, Precision::usual) != ActFormat::i8_32) continue;
         ++n_types;
         for (const std::int64_t n_rows : {3, 37}) {
           Problem p(info, n_rows, n_cols, 19);
@@ -185,12 +192,14 @@ TEST(Matmul, EqualsTheProductInDefaultModeWhereCodesHoldTheActivations) {
           p.set_act(exact_in_int8(p.act.size(), random));
           for (const std::int64_t n_tokens : {1, 19}) {
             std::vector<float> out(p.expected.size(), NAN);
-            p.run(*table, false, 0, p.n_rows, 0, n_tokens, out);
-            for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * n_rows); ++i) {
-              // as above; codes and minima may cancel, so the bound is on the sum of magnitudes
-              ASSERT_NEAR(out[i], p.expected[i], 1e-6 * p.magnitude[i] + 1e-30)
-                  << table->name << " " << info.name << " columns " << n_cols << " tokens " << n_tokens << " output "
-                  << i << " seed " << seed;
+            for (const Precision precision : {Precision::usual, Precision::fine}) {
+              p.run(*table, precision, 0, p.n_rows, 0, n_tokens, out);
+              for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * n_rows); ++i) {
+                // as above; codes and minima may cancel, so the bound is on the sum of magnitudes
+                ASSERT_NEAR(out[i], p.expected[i], 1e-6 * p.magnitude[i] + 1e-30)
+                    << table->name << " " << info.name << " precision " << static_cast<int>(precision) << " columns "
+                    << n_cols << " tokens " << n_tokens << " output " << i << " seed " << seed;
+              }
             }
           }
         }
@@ -200,49 +209,63 @@ TEST(Matmul, EqualsTheProductInDefaultModeWhereCodesHoldTheActivations) {
   }
 }
 
-TEST(Matmul, RoundsActivationsWithALittleLessErrorThanPlainRounding) {
-  // Identity weights (Q8_0) give the rounded activations back. One scale for 32 numbers from a normal distribution
-  // with the greatest one at 127 leaves a relative error of 0.0055.
+// The relative error that packing leaves in numbers from a normal distribution: products with identity weights (Q8_0)
+// give the rounded activations back.
+double packing_error(const KernelTable& table, Precision precision) {
   const std::int64_t n = 4096;
   const TensorTypeInfo& info = tensor_type_info(TensorType::Q8_0);
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
   std::vector<float> act(n);
   for (float& a : act) a = normal(random);
-  for (const KernelTable* table : available_kernels()) {
-    double error = 0;
-    for (std::int64_t g = 0; g < n / 32; ++g) {
-      std::vector<float> part(act.begin() + g * 32, act.begin() + g * 32 + 32);
-      Problem p(info, 32, 32, 1);
-      for (std::int64_t r = 0; r < 32; ++r) {
-        std::fill_n(p.weight.begin() + r * 34, 34, std::uint8_t{0});
-        p.weight[static_cast<std::size_t>(r * 34 + 1)] = 0x3c;  // 1 in half precision
-        p.weight[static_cast<std::size_t>(r * 34 + 2 + r)] = 1;
-      }
-      p.act = part;
-      std::vector<float> out(32);
-      p.run(*table, false, 0, 32, 0, 1, out);
-      for (int i = 0; i < 32; ++i) error += std::pow(static_cast<double>(out[i]) - part[i], 2);
+  double error = 0;
+  for (std::int64_t g = 0; g < n / 32; ++g) {
+    std::vector<float> part(act.begin() + g * 32, act.begin() + g * 32 + 32);
+    Problem p(info, 32, 32, 1);
+    for (std::int64_t r = 0; r < 32; ++r) {
+      std::fill_n(p.weight.begin() + r * 34, 34, std::uint8_t{0});
+      p.weight[static_cast<std::size_t>(r * 34 + 1)] = 0x3c;  // 1 in half precision
+      p.weight[static_cast<std::size_t>(r * 34 + 2 + r)] = 1;
     }
-    EXPECT_LT(std::sqrt(error / n), 0.0051) << table->name << " seed " << seed;
+    p.act = part;
+    std::vector<float> out(32);
+    p.run(table, precision, 0, 32, 0, 1, out);
+    for (int i = 0; i < 32; ++i) error += std::pow(static_cast<double>(out[i]) - part[i], 2);
+  }
+  return std::sqrt(error / n);
+}
+
+TEST(Matmul, RoundsActivationsWithALittleLessErrorThanPlainRounding) {
+  // One scale for 32 numbers with the greatest one at 127 leaves a relative error of 0.0055.
+  for (const KernelTable* table : available_kernels()) {
+    EXPECT_LT(packing_error(*table, Precision::usual), 0.0051) << table->name << " seed " << seed;
+  }
+}
+
+TEST(Matmul, FineProductsKeepSixteenBitsOfActivations) {
+  // What codes leave is at most half a step, so a second plane's step is 254 times smaller.
+  for (const KernelTable* table : available_kernels()) {
+    EXPECT_LT(packing_error(*table, Precision::fine), 0.0055 / 250) << table->name << " seed " << seed;
   }
 }
 
 TEST(Matmul, SurvivesActivationsThatAreNotNumbersAndKeepsTinyOnes) {
   const TensorTypeInfo& info = tensor_type_info(TensorType::Q4_0);
   for (const KernelTable* table : available_kernels()) {
-    for (const float odd : {NAN, INFINITY, -INFINITY, 1e38f, 1e-42f, 0.0f}) {
-      Problem p(info, 33, 64, 17);
-      p.act[5] = odd;
-      std::vector<float> out(p.expected.size(), -1);
-      p.run(*table, false, 0, p.n_rows, 0, p.n_tokens, out);
-      for (std::int64_t i = p.n_rows; i < static_cast<std::int64_t>(out.size()); ++i) {
-        ASSERT_TRUE(std::isfinite(out[i])) << table->name << " " << odd << " output " << i;  // the other tokens
+    for (const Precision precision : {Precision::usual, Precision::fine}) {
+      for (const float odd : {NAN, INFINITY, -INFINITY, 1e38f, 1e-42f, 0.0f}) {
+        Problem p(info, 33, 64, 17);
+        p.act[5] = odd;
+        std::vector<float> out(p.expected.size(), -1);
+        p.run(*table, precision, 0, p.n_rows, 0, p.n_tokens, out);
+        for (std::int64_t i = p.n_rows; i < static_cast<std::int64_t>(out.size()); ++i) {
+          ASSERT_TRUE(std::isfinite(out[i])) << table->name << " " << odd << " output " << i;  // the other tokens
+        }
+        std::vector<float> tiny(p.act.size(), 1e-42f);
+        p.act = tiny;
+        p.run(*table, precision, 0, p.n_rows, 0, p.n_tokens, out);
+        for (const float value : out) ASSERT_NEAR(value, 0.0f, 1e-30f) << table->name;
       }
-      std::vector<float> tiny(p.act.size(), 1e-42f);
-      p.act = tiny;
-      p.run(*table, false, 0, p.n_rows, 0, p.n_tokens, out);
-      for (const float value : out) ASSERT_NEAR(value, 0.0f, 1e-30f) << table->name;
     }
   }
 }
@@ -251,11 +274,11 @@ TEST(Matmul, KeepsSixteenBitsOfActivationsWhereTheyBecomeBfloat16Pairs) {
   for (const KernelTable* table : available_kernels()) {
     for (const TensorType type : {TensorType::F16, TensorType::BF16}) {
       const TensorTypeInfo& info = tensor_type_info(type);
-      if (table->act_format(type, 64, false) != ActFormat::bf16x2) continue;
+      if (table->act_format(type, 64, Precision::usual) != ActFormat::bf16x2) continue;
       for (const std::int64_t n_cols : {1, 31, 64, 100, 512, 513, 576, 1000, 1536}) {
         const Problem p(info, 37, n_cols, 35);
         std::vector<float> out(p.expected.size(), NAN);
-        p.run(*table, false, 0, p.n_rows, 0, p.n_tokens, out);
+        p.run(*table, Precision::usual, 0, p.n_rows, 0, p.n_tokens, out);
         for (std::size_t i = 0; i < out.size(); ++i) {
           ASSERT_NEAR(out[i], p.expected[i], 0x1p-15 * p.magnitude[i]) << n_cols << " output " << i << " seed " << seed;
         }
@@ -267,25 +290,25 @@ TEST(Matmul, KeepsSixteenBitsOfActivationsWhereTheyBecomeBfloat16Pairs) {
 TEST(Matmul, GivesTheSameBitsForAnySplitOfRowsAndTokens) {
   for (const KernelTable* table : available_kernels()) {
     for (const TensorTypeInfo& info : all_types()) {
-      for (const bool exact : {false, true}) {
+      for (const Precision precision : precisions_of(*table, info)) {
         const std::int64_t n_cols = info.block_elements == 1 ? 583 : 3 * info.block_elements;
         const Problem p(info, 53, n_cols, 41);
         std::vector<float> whole(p.expected.size(), NAN);
-        p.run(*table, exact, 0, p.n_rows, 0, p.n_tokens, whole);
+        p.run(*table, precision, 0, p.n_rows, 0, p.n_tokens, whole);
         std::vector<float> parts(p.expected.size(), NAN);
         std::mt19937 random(seed);
         for (std::int64_t t = 0; t < p.n_tokens;) {
           const std::int64_t t_end = std::min<std::int64_t>(p.n_tokens, t + 1 + random() % 21);
           for (std::int64_t r = 0; r < p.n_rows;) {
             const std::int64_t r_end = std::min<std::int64_t>(p.n_rows, r + 1 + random() % 21);
-            p.run(*table, exact, r, r_end, t, t_end, parts);
+            p.run(*table, precision, r, r_end, t, t_end, parts);
             r = r_end;
           }
           t = t_end;
         }
         for (std::size_t i = 0; i < whole.size(); ++i) {
-          ASSERT_EQ(whole[i], parts[i]) << table->name << " " << info.name << " exact " << exact << " output " << i
-                                        << " seed " << seed;
+          ASSERT_EQ(whole[i], parts[i]) << table->name << " " << info.name << " precision "
+                                        << static_cast<int>(precision) << " output " << i << " seed " << seed;
         }
       }
     }
@@ -301,22 +324,22 @@ TEST(Matmul, GivesTheSameBitsForAnyNumberOfRowsAndTokensAtAnyAddress) {
     for (const TensorTypeInfo& info : all_types()) {
       const std::int64_t n_cols = info.block_elements == 1 ? 45 : info.block_elements;
       Problem p(info, 133, n_cols, 33);
-      for (const bool exact : {false, true}) {
+      for (const Precision precision : precisions_of(*table, info)) {
         p.shifted = false;
         std::vector<float> whole(p.expected.size(), NAN);
-        p.run(*table, exact, 0, p.n_rows, 0, p.n_tokens, whole);
+        p.run(*table, precision, 0, p.n_rows, 0, p.n_tokens, whole);
         p.shifted = true;
         for (const std::int64_t n_rows : row_counts) {
           for (const std::int64_t n_tokens : {1, 2, 3, 4, 7, 8, 9, 16, 17, 33}) {
             if (n_rows % 4 != 1 && n_tokens > 9) continue;  // the long ones for some
             std::vector<float> out(p.expected.size(), -7);
-            p.run(*table, exact, 0, n_rows, 0, n_tokens, out);
+            p.run(*table, precision, 0, n_rows, 0, n_tokens, out);
             for (std::int64_t t = 0; t < p.n_tokens; ++t) {
               for (std::int64_t r = 0; r < p.n_rows; ++r) {
                 const std::size_t i = static_cast<std::size_t>(t * p.n_rows + r);
                 ASSERT_EQ(out[i], t < n_tokens && r < n_rows ? whole[i] : -7.0f)
-                    << table->name << " " << info.name << " exact " << exact << " rows " << n_rows << " tokens "
-                    << n_tokens << " output " << t << "," << r << " seed " << seed;
+                    << table->name << " " << info.name << " precision " << static_cast<int>(precision) << " rows "
+                    << n_rows << " tokens " << n_tokens << " output " << t << "," << r << " seed " << seed;
               }
             }
           }
@@ -328,19 +351,22 @@ TEST(Matmul, GivesTheSameBitsForAnyNumberOfRowsAndTokensAtAnyAddress) {
 
 TEST(Matmul, GivesTheSameBitsWhereARowTakesSeveralPanels) {
   for (const TensorTypeInfo& info : all_types()) {
-    if (available_kernels().front()->act_format(info.type, 256, false) != ActFormat::i8_32) continue;
+    if (available_kernels().front()->act_format(info.type, 256, Precision::usual) != ActFormat::i8_32) continue;
     const std::int64_t n_cols = 3328 + info.block_elements;
     const Problem p(info, 37, n_cols, 35);
     for (const KernelTable* table : available_kernels()) {
-      std::vector<float> one_by_one(p.expected.size(), NAN);
-      for (std::int64_t t = 0; t < p.n_tokens; ++t) p.run(*table, false, 0, p.n_rows, t, t + 1, one_by_one);
-      for (const std::int64_t n_tokens : {8, 13, 16, 19, 35}) {
-        std::vector<float> together(p.expected.size(), NAN);
-        p.run(*table, false, 0, 11, 0, n_tokens, together);
-        p.run(*table, false, 11, p.n_rows, 0, n_tokens, together);
-        for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * p.n_rows); ++i) {
-          ASSERT_EQ(together[i], one_by_one[i])
-              << table->name << " " << info.name << " tokens " << n_tokens << " output " << i << " seed " << seed;
+      for (const Precision precision : {Precision::usual, Precision::fine}) {
+        std::vector<float> one_by_one(p.expected.size(), NAN);
+        for (std::int64_t t = 0; t < p.n_tokens; ++t) p.run(*table, precision, 0, p.n_rows, t, t + 1, one_by_one);
+        for (const std::int64_t n_tokens : {8, 13, 16, 19, 35}) {
+          std::vector<float> together(p.expected.size(), NAN);
+          p.run(*table, precision, 0, 11, 0, n_tokens, together);
+          p.run(*table, precision, 11, p.n_rows, 0, n_tokens, together);
+          for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * p.n_rows); ++i) {
+            ASSERT_EQ(together[i], one_by_one[i])
+                << table->name << " " << info.name << " precision " << static_cast<int>(precision) << " tokens "
+                << n_tokens << " output " << i << " seed " << seed;
+          }
         }
       }
     }
@@ -355,11 +381,11 @@ TEST(Matmul, GivesTheSameBitsForStreamsAtAnyDistance) {
     for (const KernelTable* table : available_kernels()) {
       std::vector<float> parts(p.expected.size(), NAN);
       for (std::int64_t r = 0; r < p.n_rows; r += 100) {
-        p.run(*table, false, r, std::min(p.n_rows, r + 100), 0, p.n_tokens, parts);
+        p.run(*table, Precision::usual, r, std::min(p.n_rows, r + 100), 0, p.n_tokens, parts);
       }
       for (const std::int64_t n_tokens : {1, 9}) {
         std::vector<float> whole(p.expected.size(), NAN);
-        p.run(*table, false, 0, p.n_rows, 0, n_tokens, whole);
+        p.run(*table, Precision::usual, 0, p.n_rows, 0, n_tokens, whole);
         for (std::size_t i = 0; i < static_cast<std::size_t>(n_tokens * p.n_rows); ++i) {
           ASSERT_EQ(whole[i], parts[i]) << table->name << " run " << run << " output " << i << " seed " << seed;
         }
@@ -377,9 +403,9 @@ TEST(Matmul, EqualsTheProductForExtremeWeights) {
       std::mt19937 random(seed);
       p.set_act(exact_in_int8(p.act.size(), random));
       std::vector<float> row(static_cast<std::size_t>(n_cols));
-      for (const bool exact : {false, true}) {
+      for (const Precision precision : precisions_of(*table, info)) {
         std::vector<float> out(p.expected.size(), NAN);
-        p.run(*table, exact, 0, p.n_rows, 0, p.n_tokens, out);
+        p.run(*table, precision, 0, p.n_rows, 0, p.n_tokens, out);
         for (std::int64_t r = 0; r < p.n_rows; ++r) {
           decode_row(info.type, p.row_begin(r), row.data(), n_cols);
           double largest = 0;
@@ -392,8 +418,8 @@ TEST(Matmul, EqualsTheProductForExtremeWeights) {
             // Scales and minima may cancel within a weight, so the bound is on the largest product; denormals may
             // count as zero.
             ASSERT_NEAR(out[i], p.expected[i], 2e-6 * largest * acts + 1e-35 * acts)
-                << table->name << " " << info.name << " exact " << exact << " output " << t << "," << r << " seed "
-                << seed;
+                << table->name << " " << info.name << " precision " << static_cast<int>(precision) << " output " << t
+                << "," << r << " seed " << seed;
           }
         }
       }
