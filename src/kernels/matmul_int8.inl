@@ -427,15 +427,43 @@ inline void fetch_ahead(const std::uint8_t* weight, std::int64_t row_stride, std
   }
 }
 
+// Passes the groups of a block on and fetches the memory that is needed soon of a part of the rows with each, so that
+// memory is asked for all the time.
+template <typename Type, typename Sink>
+struct FetchingSink {
+  static constexpr bool takes_signed = Sink::takes_signed;
+  Sink& sink;
+  const std::uint8_t* memory;  // what to fetch of row 0, as much as a block; null: nothing
+  std::int64_t row_stride;
+
+  void put(int i, const Columns<Type::n_scales>& c) {
+    if (memory != nullptr) {
+      for (int row = i * n_lanes / Type::n_groups; row < (i + 1) * n_lanes / Type::n_groups; ++row) {
+#pragma GCC unroll 8
+        for (int byte = 0; byte < Type::block_bytes; byte += 64) {
+          __builtin_prefetch(memory + row * row_stride + byte, 0, 2);
+        }
+      }
+    }
+    sink.put(i, c);
+  }
+};
+
 // Walks the blocks of n_lanes rows. Memory `ahead` bytes further on in every lane is fetched meanwhile; 0: none.
 template <typename Type, typename Sink>
 void decode_rows(const std::uint8_t* weight, std::int64_t row_stride, std::int64_t n_blocks, std::int64_t ahead,
                  Sink& sink) {
   constexpr std::int64_t step = static_cast<std::int64_t>(Type::block_bytes) * n_lanes;
   for (std::int64_t b = 0; b < n_blocks; ++b) {
-    if (ahead != 0) fetch_ahead(weight, row_stride, b * step, (b + 1) * step, ahead);
+    const std::uint8_t* block = weight + b * Type::block_bytes;
     sink.first_group = b * Type::n_groups;
-    Type::decode(weight + b * Type::block_bytes, row_stride, sink);
+    if constexpr (Type::n_groups == 1) {
+      if (ahead != 0) fetch_ahead(weight, row_stride, b * step, (b + 1) * step, ahead);
+      Type::decode(block, row_stride, sink);
+    } else {
+      FetchingSink<Type, Sink> fetching{sink, ahead != 0 ? block + ahead : nullptr, row_stride};
+      Type::decode(block, row_stride, fetching);
+    }
   }
 }
 
