@@ -20,17 +20,17 @@ namespace llm::kernels {
 
 // How a row of activations is stored for a product with weights.
 enum class ActFormat : std::uint8_t {
-  f32,      // as it is
-  i8_32,    // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
-  i8x2_32,  // the same twice: of the values, and of what their codes leave (about 16 bits)
-  bf16x2,   // as the sum of two bfloat16 numbers (16 bits), where the machine multiplies those; layout private too
+  f32,     // as it is
+  i8_32,   // int8 per 32 values, with one float scale and one sum each; layout private to the kernels
+  i10_32,  // the same with whole numbers of 10 bits
+  bf16x2,  // as the sum of two bfloat16 numbers (16 bits), where the machine multiplies those; layout private too
 };
 inline constexpr std::size_t n_act_formats = 4;
 
 // How closely a product takes its activations.
 enum class Precision : std::uint8_t {
   usual,  // int8 for quantised weights
-  fine,   // int8 twice for quantised weights
+  fine,   // whole numbers of 10 bits for quantised weights
   exact,  // never quantised
 };
 

@@ -3,15 +3,18 @@
 // The lanes of a vector are n_lanes weight rows. A row's sum over 32 columns is an exact integer; scaled, it is added
 // to the output's one accumulator, group of 32 columns after group in ascending order:
 //   acc = fma(scale * (codes . act - offset * sum(act)) - min * sum(act), act_scale, acc)
-// (two scales: the second half joins by fma). Activations in two planes, the second of what the first leaves of the
-// values, are added group by group, the first plane before the second. Matrix-vector and matrix-matrix differ only in
-// where the codes wait (registers, or a panel in scratch) and in how offsets are taken out of the integers, so they
-// give the same bits.
+// (two scales: the second half joins by fma). Matrix-vector and matrix-matrix differ only in where the codes wait
+// (registers, or a panel in scratch) and in how offsets are taken out of the integers, so they give the same bits.
+//
+// Codes of activations have one part, int8, or two: whole numbers of 10 bits as 4 * high + low, whose sums are whole
+// numbers too.
 
 #include "kernels/quant_types.inl"
 
-// A packed row of activations: n_cols codes, then per group of 32 columns the scale, the sum of the codes, the sums of
-// both halves (whole numbers as floats), and the three sums times -128 as integers. Padded to whole cache lines.
+// A packed row of activations: its codes, for every 16 columns the high parts and then, if there are two, the low
+// parts; then per group of 32 columns the scale, the sum of the codes, the sums of both halves (whole numbers as
+// floats), and the three sums times -128 as integers. Padded to whole cache lines.
+template <int n_parts>
 struct PackedRow {
   const std::int8_t* codes;
   const float* scale;              // [n_groups]
@@ -24,7 +27,7 @@ struct PackedRow {
   PackedRow(const std::byte* row, std::int64_t n_cols) {
     const std::int64_t n = n_cols / 32;
     codes = reinterpret_cast<const std::int8_t*>(row);
-    scale = reinterpret_cast<const float*>(codes + n_cols);
+    scale = reinterpret_cast<const float*>(codes + n_parts * n_cols);
     sum = scale + n;
     half_sum = sum + n;
     start = reinterpret_cast<const std::int32_t*>(half_sum + 2 * n);
@@ -33,7 +36,7 @@ struct PackedRow {
   // What belongs to the columns from group g on.
   PackedRow from_group(std::int64_t g) const {
     PackedRow row = *this;
-    row.codes += 32 * g;
+    row.codes += n_parts * 32 * g;
     row.scale += g;
     row.sum += g;
     row.half_sum += 2 * g;
@@ -41,32 +44,20 @@ struct PackedRow {
     row.half_start += 2 * g;
     return row;
   }
-  // The row so many bytes further on.
-  PackedRow moved_by(std::int64_t n_bytes) const {
-    const auto move = [&](auto* p) {
-      return reinterpret_cast<decltype(p)>(reinterpret_cast<const std::byte*>(p) + n_bytes);
-    };
-    PackedRow row;
-    row.codes = move(codes);
-    row.scale = move(scale);
-    row.sum = move(sum);
-    row.half_sum = move(half_sum);
-    row.start = move(start);
-    row.half_start = move(half_start);
-    return row;
+  // Part `part` of the codes of columns 4 * word ... 4 * word + 3 of group g.
+  const std::int8_t* word(std::int64_t g, int word, int part) const {
+    return codes + n_parts * (32 * g + word / 4 * 16) + part * 16 + word % 4 * 4;
   }
 };
 
-constexpr int max_act_planes = 2;
-
-// Of one plane.
-inline std::int64_t packed_row_bytes(std::int64_t n_cols) {
-  return (n_cols / 32 * 60 + 63) / 64 * 64;
+template <int n_parts>
+std::int64_t packed_row_bytes(std::int64_t n_cols) {
+  return (n_cols / 32 * (n_parts * 32 + 28) + 63) / 64 * 64;
 }
 
 // -128 times a sum of at most 32 codes; 0 for the NaN that a NaN among the activations leaves.
 inline std::int32_t start_of(float sum) {
-  return static_cast<std::int32_t>(-128 * (sum >= -4096.0f && sum <= 4096.0f ? sum : 0.0f));
+  return static_cast<std::int32_t>(-128 * (sum >= -16384.0f && sum <= 16384.0f ? sum : 0.0f));
 }
 
 // Codes that the greatest magnitude of a group may get. Which of these scales rounds the group with the smallest
@@ -78,6 +69,7 @@ struct ActLevel {
 };
 constexpr ActLevel act_levels[n_act_trials] = {
     {127.0f, 1 / 127.0f}, {125.0f, 1 / 125.0f}, {123.0f, 1 / 123.0f}, {121.0f, 1 / 121.0f}};
+constexpr ActLevel fine_act_level = {508.0f, 1 / 508.0f};
 
 // The level with the smallest squared error of 32 values.
 inline ActLevel best_act_level(const float* x, float inverse_top) {
@@ -107,95 +99,69 @@ inline ActLevel best_act_level(const float* x, float inverse_top) {
   return best;
 }
 
-// Where a packed row is written.
-struct PackedRowOut {
-  std::int8_t* codes;
-  float *scale, *sum, *half_sum;
-  std::int32_t *start, *half_start;
-
-  PackedRowOut(std::byte* row, std::int64_t n_cols) {
-    const std::int64_t n = n_cols / 32;
-    codes = reinterpret_cast<std::int8_t*>(row);
-    scale = reinterpret_cast<float*>(codes + n_cols);
-    sum = scale + n;
-    half_sum = sum + n;
-    start = reinterpret_cast<std::int32_t*>(half_sum + 2 * n);
-    half_start = start + n;
-  }
-};
-
 // Groups packed in one pass: the processor works on several at a time.
 constexpr std::int64_t pack_pass = 8;
 
-// Packs groups [begin, end), at most pack_pass; x: their values. With left, writes there what the codes leave of them.
-template <bool tries_levels, bool gives_left>
-void pack_groups(const float* x, std::int64_t begin, std::int64_t end, const PackedRowOut& out, float* left) {
+template <int n_parts>
+void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
+  const std::int64_t n_groups = n_cols / 32;
+  std::int8_t* codes = reinterpret_cast<std::int8_t*>(out);
+  float* scale = reinterpret_cast<float*>(codes + n_parts * n_cols);
+  float* sum = scale + n_groups;
+  float* half_sum = sum + n_groups;
+  std::int32_t* start = reinterpret_cast<std::int32_t*>(half_sum + 2 * n_groups);
+  std::int32_t* half_start = start + n_groups;
   constexpr int n_vectors = 32 / n_lanes;
   constexpr float least = 0x1p-100f;  // smaller values count as zero, so that their inverse stays finite
-  float top[pack_pass];               // of four groups at a time
-  float inverse[pack_pass];
-  ActLevel level[pack_pass];
-  const std::int64_t n = end - begin;
-  for (std::int64_t i = 0; i < n; i += 4) {
-    VecF largest[4] = {zero(), zero(), zero(), zero()};
-    for (std::int64_t j = i; j < i + 4 && j < n; ++j) {
-      for (int v = 0; v < n_vectors; ++v) largest[j - i] = max(largest[j - i], abs(load(x + 32 * j + v * n_lanes)));
-    }
-    reduce_max4(largest, top + i);
-  }
-  for (std::int64_t i = 0; i < n; ++i) {
-    const bool any = top[i] > least;
-    const float inverse_top = any ? 1 / top[i] : 0.0f;
-    level[i] = act_levels[0];
-    if (tries_levels && any) level[i] = best_act_level(x + 32 * i, inverse_top);
-    inverse[i] = level[i].level * inverse_top;
-  }
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t g = begin + i;
-    VecF sums[4] = {zero(), zero(), zero(), zero()};  // both halves' codes, values times codes, squares of codes
-    VecF code[n_vectors];
-    for (int v = 0; v < n_vectors; ++v) {
-      const VecF value = load(x + 32 * i + v * n_lanes) * splat(inverse[i]);
-      code[v] = round_nearest(value);
-      sums[2] = madd(value, code[v], sums[2]);
-      sums[3] = madd(code[v], code[v], sums[3]);
-      store_i8(out.codes + 32 * g + v * n_lanes, code[v]);
-      sums[2 * v / n_vectors] = sums[2 * v / n_vectors] + code[v];
-    }
-    float sum[4];
-    reduce_add4(sums, sum);
-    const float first = sum[0];
-    const float second = sum[1];
-    // The scale that leaves these codes the smallest squared error.
-    const float scale = top[i] > least ? top[i] * level[i].step * (sum[2] / sum[3]) : 0;
-    out.scale[g] = scale;
-    out.sum[g] = first + second;
-    out.half_sum[2 * g] = first;
-    out.half_sum[2 * g + 1] = second;
-    if constexpr (gives_left) {
-      for (int v = 0; v < n_vectors; ++v) {
-        store(left + 32 * i + v * n_lanes, nmadd(code[v], splat(scale), load(x + 32 * i + v * n_lanes)));
+  for (std::int64_t begin = 0; begin < n_groups; begin += pack_pass) {
+    const std::int64_t end = begin + pack_pass < n_groups ? begin + pack_pass : n_groups;
+    float top[pack_pass];  // of four groups at a time
+    ActLevel level[pack_pass];
+    float inverse[pack_pass];
+    for (std::int64_t g = begin; g < end; g += 4) {
+      VecF largest[4] = {zero(), zero(), zero(), zero()};
+      for (std::int64_t i = g; i < g + 4 && i < end; ++i) {
+        for (int v = 0; v < n_vectors; ++v) largest[i - g] = max(largest[i - g], abs(load(x + 32 * i + v * n_lanes)));
       }
+      reduce_max4(largest, top + (g - begin));
     }
-  }
-  for (std::int64_t g = begin; g < end; ++g) out.start[g] = start_of(out.sum[g]);
-  for (std::int64_t i = 2 * begin; i < 2 * end; ++i) out.half_start[i] = start_of(out.half_sum[i]);
-}
-
-// The planes of a row follow each other.
-template <int n_planes>
-void pack_act_i8(const float* x, std::int64_t n_cols, std::byte* out) {
-  const std::int64_t n = n_cols / 32;
-  const PackedRowOut row(out, n_cols);
-  for (std::int64_t begin = 0; begin < n; begin += pack_pass) {
-    const std::int64_t end = begin + pack_pass < n ? begin + pack_pass : n;
-    if constexpr (n_planes == 1) {
-      pack_groups<true, false>(x + 32 * begin, begin, end, row, nullptr);
-    } else {
-      float left[32 * pack_pass];
-      pack_groups<false, true>(x + 32 * begin, begin, end, row, left);
-      pack_groups<false, false>(left, begin, end, PackedRowOut(out + packed_row_bytes(n_cols), n_cols), nullptr);
+    for (std::int64_t g = begin; g < end; ++g) {
+      const std::int64_t i = g - begin;
+      const bool any = top[i] > least;
+      const float inverse_top = any ? 1 / top[i] : 0.0f;
+      level[i] = n_parts == 2 ? fine_act_level : act_levels[0];
+      if (n_parts == 1 && any) level[i] = best_act_level(x + 32 * g, inverse_top);
+      inverse[i] = level[i].level * inverse_top;
     }
+    for (std::int64_t g = begin; g < end; ++g) {
+      const std::int64_t i = g - begin;
+      VecF sums[4] = {zero(), zero(), zero(), zero()};  // both halves' codes, values times codes, squares of codes
+      for (int v = 0; v < n_vectors; ++v) {
+        const VecF value = load(x + 32 * g + v * n_lanes) * splat(inverse[i]);
+        const VecF code = round_nearest(value);
+        sums[2 * v / n_vectors] = sums[2 * v / n_vectors] + code;
+        sums[2] = madd(value, code, sums[2]);
+        sums[3] = madd(code, code, sums[3]);
+        const int column = v * n_lanes;
+        std::int8_t* to = codes + n_parts * (32 * g + column / 16 * 16) + column % 16;
+        if constexpr (n_parts == 1) {
+          store_i8(to, code);
+        } else {
+          const VecF high = round_nearest(madd(code, splat(0.25f), splat(-0.125f)));  // low: -1 ... 2
+          store_i8(to, high);
+          store_i8(to + 16, nmadd(high, splat(4.0f), code));
+        }
+      }
+      float total[4];
+      reduce_add4(sums, total);
+      // The scale that leaves these codes the smallest squared error.
+      scale[g] = top[i] > least ? top[i] * level[i].step * (total[2] / total[3]) : 0;
+      sum[g] = total[0] + total[1];
+      half_sum[2 * g] = total[0];
+      half_sum[2 * g + 1] = total[1];
+    }
+    for (std::int64_t g = begin; g < end; ++g) start[g] = start_of(sum[g]);
+    for (std::int64_t i = 2 * begin; i < 2 * end; ++i) half_start[i] = start_of(half_sum[i]);
   }
 }
 
@@ -209,47 +175,58 @@ VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const float
   }
   return madd(value, splat(act_scale), acc);
 }
-template <typename Type>
-VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const PackedRow& act, std::int64_t g, VecF acc) {
+template <typename Type, int n_parts>
+VecF add_group(const VecF* dots, const VecF* scale, const VecF* min, const PackedRow<n_parts>& act, std::int64_t g,
+               VecF acc) {
   const float* sum = Type::n_scales == 2 ? act.half_sum + 2 * g : act.sum + g;
   return add_group<Type>(dots, scale, min, sum, act.scale[g], acc);
 }
 
-template <typename Type>
-VecF take_out_offset(VecF dots, int offset, const PackedRow& act, std::int64_t g, int half) {
+template <typename Type, int n_parts>
+VecF take_out_offset(VecF dots, int offset, const PackedRow<n_parts>& act, std::int64_t g, int half) {
   if (offset == 0) return dots;
   const float sum = Type::n_scales == 2 ? act.half_sum[2 * g + half] : act.sum[g];
   return nmadd(splat(static_cast<float>(offset)), splat(sum), dots);  // exact: whole numbers below 2^24
 }
 
 // Matrix-vector: the codes of a group go from the decoder's registers straight into the sum.
-template <typename Type, int n_planes>
+template <typename Type, int n_parts>
 struct VectorSink {
   static constexpr bool takes_signed = false;
-  PackedRow act[n_planes];
+  PackedRow<n_parts> act;
   std::int64_t first_group = 0;
   VecF acc = zero();
 
   void put(int i, const Columns<Type::n_scales>& c) {
-    for (int p = 0; p < n_planes; ++p) put(first_group + i, c, act[p]);
-  }
-  void put(std::int64_t g, const Columns<Type::n_scales>& c, const PackedRow& plane) {
-    const std::int8_t* codes = plane.codes + 32 * g;
+    const std::int64_t g = first_group + i;
     VecI half[2] = {zero_i(), zero_i()};
-    for (int j = 0; j < 4; ++j) {
-      half[0] = dot<Type::wide>(half[0], c.codes[j], splat_codes(codes + 4 * j));
-      half[1] = dot<Type::wide>(half[1], c.codes[j + 4], splat_codes(codes + 16 + 4 * j));
+#pragma GCC unroll 2
+    for (int part = 0; part < n_parts; ++part) {
+      if (part == 1) half[0] = shift_left<2>(half[0]);
+      if (part == 1) half[1] = shift_left<2>(half[1]);
+      for (int j = 0; j < 4; ++j) {
+        half[0] = dot<Type::wide>(half[0], c.codes[j], splat_codes(act.word(g, j, part)));
+        half[1] = dot<Type::wide>(half[1], c.codes[j + 4], splat_codes(act.word(g, j + 4, part)));
+      }
     }
     VecF dots[2];
     if constexpr (Type::n_scales == 2) {
-      dots[0] = take_out_offset<Type>(to_float(half[0]), Type::offset, plane, g, 0);
-      dots[1] = take_out_offset<Type>(to_float(half[1]), Type::offset, plane, g, 1);
+      dots[0] = take_out_offset<Type>(to_float(half[0]), Type::offset, act, g, 0);
+      dots[1] = take_out_offset<Type>(to_float(half[1]), Type::offset, act, g, 1);
     } else {
-      dots[0] = take_out_offset<Type>(to_float(half[0] + half[1]), Type::offset, plane, g, 0);
+      dots[0] = take_out_offset<Type>(to_float(half[0] + half[1]), Type::offset, act, g, 0);
     }
-    acc = add_group<Type>(dots, c.scale, c.min, plane, g, acc);
+    acc = add_group<Type>(dots, c.scale, c.min, act, g, acc);
   }
 };
+
+// Products of tiles with activations in two parts take several copies of the codes, of up to copied_columns columns.
+#if defined(__AMX_INT8__)
+constexpr int max_panel_copies = 4;
+#else
+constexpr int max_panel_copies = 1;
+#endif
+constexpr std::int64_t copied_columns = 512;
 
 // Matrix-matrix: n_lanes rows decoded to a panel,
 //   codes [n_groups][8][n_lanes] words, scale [n_groups][n_scales][n_lanes], min likewise.
@@ -260,13 +237,16 @@ struct Panel {
   float* scale;
   float* min;
 
-  Panel(std::byte* scratch, std::int64_t n_cols) {
+  // Room for n_copies of the codes.
+  Panel(std::byte* scratch, std::int64_t n_cols, int n_copies = 1) {
     codes = scratch;
-    scale = reinterpret_cast<float*>(scratch + n_cols * n_lanes);
+    scale = reinterpret_cast<float*>(scratch + n_copies * n_cols * n_lanes);
     min = scale + n_cols / 16 * n_lanes;
   }
-  static std::int64_t bytes(std::int64_t n_cols) {
-    return n_cols * n_lanes + 2 * (n_cols / 16 * n_lanes) * static_cast<std::int64_t>(sizeof(float));
+  // Bytes of scratch for panels of up to n_cols columns with one copy, or up to copied_columns with several.
+  static std::int64_t area(std::int64_t n_cols) {
+    const std::int64_t one = n_cols * n_lanes + 2 * (n_cols / 16 * n_lanes) * static_cast<std::int64_t>(sizeof(float));
+    return one + (max_panel_copies - 1) * copied_columns * n_lanes;
   }
 };
 
@@ -296,37 +276,43 @@ struct PanelSink {
 };
 
 // What the panel products depend on besides the panel, so that types share them.
-template <int n_scales_, bool has_min_, bool wide_, int offset_, int n_planes_>
+template <int n_scales_, bool has_min_, bool wide_, int offset_, int n_parts_>
 struct PanelKind {
   static constexpr int n_scales = n_scales_;
   static constexpr bool has_min = has_min_;
   static constexpr bool wide = wide_;
   static constexpr int offset = offset_;
-  static constexpr int n_planes = n_planes_;
+  static constexpr int n_parts = n_parts_;
 };
-template <typename Type, int n_planes>
+template <typename Type, int n_parts>
 using panel_kind =
-    PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, offset_in_panel<Type>, n_planes>;
+    PanelKind<Type::n_scales, Type::has_min, Type::wide || any_unsigned_codes, offset_in_panel<Type>, n_parts>;
 
-// One group of 32 columns for n_tokens activations of one plane.
+// One group of 32 columns for n_tokens activations.
 template <typename Kind, int n_tokens>
-void panel_group(const Panel& panel, std::int64_t g, const PackedRow* act, VecF* acc) {
+void panel_group(const Panel& panel, std::int64_t g, const PackedRow<Kind::n_parts>* act, VecF* acc) {
   constexpr bool from_start = any_unsigned_codes && Kind::offset == 128;
   const std::byte* codes = panel.codes + g * 32 * n_lanes;
   VecF dots[n_tokens][2];
   for (int half = 0; half < Kind::n_scales; ++half) {
     constexpr int n_words = 8 / Kind::n_scales;
     VecI sum[n_tokens];
+    const auto add_words = [&](int part) {
+      for (int j = half * n_words; j < (half + 1) * n_words; ++j) {
+        const VecI word = load_i(codes + j * 4 * n_lanes);
+        for (int t = 0; t < n_tokens; ++t) sum[t] = dot<Kind::wide>(sum[t], word, splat_codes(act[t].word(g, j, part)));
+      }
+    };
+    if constexpr (Kind::n_parts == 2) {
+      for (int t = 0; t < n_tokens; ++t) sum[t] = zero_i();
+      add_words(0);
+    }
     for (int t = 0; t < n_tokens; ++t) {
       const std::int32_t start = Kind::n_scales == 2 ? act[t].half_start[2 * g + half] : act[t].start[g];
-      sum[t] = from_start ? splat_i32(start) : zero_i();
+      const VecI begin = from_start ? splat_i32(start) : zero_i();
+      sum[t] = Kind::n_parts == 2 ? shift_left<2>(sum[t]) + begin : begin;
     }
-    for (int j = half * n_words; j < (half + 1) * n_words; ++j) {
-      const VecI word = load_i(codes + j * 4 * n_lanes);
-      for (int t = 0; t < n_tokens; ++t) {
-        sum[t] = dot<Kind::wide>(sum[t], word, splat_codes(act[t].codes + 32 * g + 4 * j));
-      }
-    }
+    add_words(Kind::n_parts - 1);
     for (int t = 0; t < n_tokens; ++t) {
       dots[t][half] = to_float(sum[t]);
       if constexpr (!from_start) dots[t][half] = take_out_offset<Kind>(dots[t][half], Kind::offset, act[t], g, half);
@@ -376,27 +362,21 @@ struct RowGroup {
   }
 };
 
-// The packed row of a token, its n_planes planes.
-template <int n_planes>
+template <int n_parts>
 const std::byte* packed_act(const MatmulTask& task, std::int64_t token) {
   const std::int64_t row = task.act_rows != nullptr ? task.act_rows[token] : token;
-  return task.act + row * n_planes * packed_row_bytes(task.n_cols);
+  return task.act + row * packed_row_bytes<n_parts>(task.n_cols);
 }
 
 template <typename Kind, int n_tokens>
 void panel_tile(const MatmulTask& task, const Panel& panel, const RowGroup& rows, std::int64_t token) {
-  PackedRow act[Kind::n_planes][n_tokens];
+  PackedRow<Kind::n_parts> act[n_tokens];
   VecF acc[n_tokens];
   for (int t = 0; t < n_tokens; ++t) {
-    const std::byte* row = packed_act<Kind::n_planes>(task, token + t);
-    for (int p = 0; p < Kind::n_planes; ++p) {
-      act[p][t] = PackedRow(row + p * packed_row_bytes(task.n_cols), task.n_cols);
-    }
+    act[t] = PackedRow<Kind::n_parts>(packed_act<Kind::n_parts>(task, token + t), task.n_cols);
     acc[t] = zero();
   }
-  for (std::int64_t g = 0; g < task.n_cols / 32; ++g) {
-    for (int p = 0; p < Kind::n_planes; ++p) panel_group<Kind, n_tokens>(panel, g, act[p], acc);
-  }
+  for (std::int64_t g = 0; g < task.n_cols / 32; ++g) panel_group<Kind, n_tokens>(panel, g, act, acc);
   for (int t = 0; t < n_tokens; ++t) rows.write(out_row(task, token + t), acc[t]);
 }
 
@@ -468,28 +448,26 @@ void decode_rows(const std::uint8_t* weight, std::int64_t row_stride, std::int64
 }
 
 // Tokens whose packed rows stay in the second-level cache beside the panel.
-inline std::int64_t tokens_at_once(std::int64_t n_cols, int n_planes) {
-  const std::int64_t tokens = 768 * 1024 / (n_planes * packed_row_bytes(n_cols) + 1) / 16 * 16;
+template <int n_parts>
+std::int64_t tokens_at_once(std::int64_t n_cols) {
+  const std::int64_t tokens = 768 * 1024 / (packed_row_bytes<n_parts>(n_cols) + 1) / 16 * 16;
   return tokens < 32 ? 32 : tokens;
 }
 
-template <typename Type, int n_planes>
+template <typename Type, int n_parts>
 void int8_rows(const MatmulTask& task, const std::uint8_t* weight, std::int64_t row_stride, const RowGroup& rows,
                std::int64_t ahead, std::int64_t token, std::int64_t token_end) {
   const std::int64_t n_blocks = task.n_cols / (32 * Type::n_groups);
   if (token_end - token == 1) {
-    VectorSink<Type, n_planes> sink;
-    const std::byte* row = packed_act<n_planes>(task, token);
-    for (int p = 0; p < n_planes; ++p) {
-      sink.act[p] = PackedRow(row + p * packed_row_bytes(task.n_cols), task.n_cols);
-    }
+    VectorSink<Type, n_parts> sink;
+    sink.act = PackedRow<n_parts>(packed_act<n_parts>(task, token), task.n_cols);
     decode_rows<Type>(weight, row_stride, n_blocks, ahead, sink);
     rows.write(out_row(task, token), sink.acc);
     return;
   }
   PanelSink<Type, offset_in_panel<Type>> sink{Panel(task.scratch, task.n_cols)};
   decode_rows<Type>(weight, row_stride, n_blocks, ahead, sink);
-  panel_tokens<panel_kind<Type, n_planes>>(task, sink.panel, rows, token, token_end);
+  panel_tokens<panel_kind<Type, n_parts>>(task, sink.panel, rows, token, token_end);
 }
 
 // With few tokens the products wait for memory, and n_lanes long streams come faster than rows of a few hundred bytes
@@ -510,7 +488,7 @@ void for_neighbours(const MatmulTask& task, std::int64_t row_bytes, std::int64_t
       rows.first_row = end - n_lanes;
       first = weight + rows.first_row * row_bytes;
     } else if (end - row < n_lanes) {  // the whole matrix has fewer rows: copy them to full height
-      std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::bytes(task.n_cols);
+      std::uint8_t* copy = reinterpret_cast<std::uint8_t*>(task.scratch) + Panel::area(task.n_cols);
       for (std::int64_t r = 0; r < n_lanes; ++r) {
         const std::int64_t source = row + r < end ? row + r : end - 1;
         __builtin_memcpy(copy + r * row_bytes, weight + source * row_bytes, static_cast<std::size_t>(row_bytes));
@@ -546,18 +524,18 @@ void for_row_groups(const MatmulTask& task, std::int64_t row_bytes, Use use) {
 #include "kernels/matmul_int8_tiles.inl"
 #endif
 
-template <typename Type, int n_planes>
+template <typename Type, int n_parts>
 void matmul_int8(const MatmulTask& task) {
 #if defined(__AMX_INT8__)
-  if (task.n_tokens >= min_tile_tokens) return matmul_int8_tiles<Type, n_planes>(task);
+  if (task.n_tokens >= min_tile_tokens) return matmul_int8_tiles<Type, n_parts>(task);
 #endif
   const std::int64_t row_bytes = task.n_cols / (32 * Type::n_groups) * Type::block_bytes;
-  const std::int64_t chunk = tokens_at_once(task.n_cols, n_planes);
+  const std::int64_t chunk = tokens_at_once<n_parts>(task.n_cols);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t token_end = token + chunk < task.n_tokens ? token + chunk : task.n_tokens;
     for_row_groups(task, row_bytes,
                    [&](const RowGroup& rows, const std::uint8_t* first, std::int64_t row_stride, std::int64_t ahead) {
-                     int8_rows<Type, n_planes>(task, first, row_stride, rows, ahead, token, token_end);
+                     int8_rows<Type, n_parts>(task, first, row_stride, rows, ahead, token, token_end);
                    });
   }
 }
@@ -566,6 +544,6 @@ inline std::int64_t int8_scratch_bytes(std::int64_t n_cols, std::int64_t row_byt
 #if defined(__AMX_INT8__)
   return int8_tiles_scratch_bytes(n_cols, row_bytes);
 #else
-  return Panel::bytes(n_cols) + n_lanes * row_bytes;
+  return Panel::area(n_cols) + n_lanes * row_bytes;
 #endif
 }

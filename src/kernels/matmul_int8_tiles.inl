@@ -16,24 +16,20 @@ inline void configure_int8_tiles(int n_tokens, int n_columns) {
   _tile_loadconfig(&config);
 }
 
-// The codes of a tile's tokens at equal distances, from some column on; the second plane lies plane_bytes further on.
+// The codes of a tile's tokens at equal distances, from some column on.
 struct TokenRows {
   const std::int8_t* codes;
   std::int64_t stride;
-  std::int64_t plane_bytes;
 };
 
-// What goes with the codes of each plane, token beside token: scale [n_groups][tile_tokens], sum
-// [n_groups][n_scales][tile_tokens] for types with minima.
+// What goes with the codes, token beside token: scale [n_groups][tile_tokens], sum [n_groups][n_scales][tile_tokens]
+// for types with minima.
 struct TokenScales {
   float* scale;
   float* sum;
-  std::int64_t plane;  // floats from one plane to the next
 
   TokenScales(std::byte* memory, std::int64_t n_groups)
-      : scale(reinterpret_cast<float*>(memory)),
-        sum(scale + n_groups * tile_tokens),
-        plane(3 * n_groups * tile_tokens) {}
+      : scale(reinterpret_cast<float*>(memory)), sum(scale + n_groups * tile_tokens) {}
   template <typename Kind>
   TokenScales from_group(std::int64_t g) const {
     TokenScales scales = *this;
@@ -41,8 +37,8 @@ struct TokenScales {
     scales.sum += g * Kind::n_scales * tile_tokens;
     return scales;
   }
-  static std::int64_t bytes(std::int64_t n_groups, int n_planes) {
-    return 3 * n_planes * n_groups * tile_tokens * static_cast<std::int64_t>(sizeof(float));
+  static std::int64_t bytes(std::int64_t n_groups) {
+    return 3 * n_groups * tile_tokens * static_cast<std::int64_t>(sizeof(float));
   }
 };
 
@@ -66,19 +62,49 @@ inline void put_side_by_side(const float* numbers, std::int64_t n_numbers, std::
   }
 }
 
-// Of rows `stride` bytes apart, their planes plane_bytes apart.
 template <typename Kind>
-void gather_scales(const PackedRow& first, std::int64_t stride, std::int64_t plane_bytes, std::int64_t n_groups,
-                   int n_tokens, const TokenScales& out) {
-  for (int p = 0; p < Kind::n_planes; ++p) {
-    const PackedRow plane = first.moved_by(p * plane_bytes);
-    put_side_by_side(plane.scale, n_groups, stride, n_tokens, out.scale + p * out.plane);
-    if constexpr (Kind::has_min) {
-      const float* sums = Kind::n_scales == 2 ? plane.half_sum : plane.sum;
-      put_side_by_side(sums, n_groups * Kind::n_scales, stride, n_tokens, out.sum + p * out.plane);
-    }
+void gather_scales(const PackedRow<Kind::n_parts>& first, std::int64_t stride, std::int64_t n_groups, int n_tokens,
+                   const TokenScales& out) {
+  put_side_by_side(first.scale, n_groups, stride, n_tokens, out.scale);
+  if constexpr (Kind::has_min) {
+    const float* sums = Kind::n_scales == 2 ? first.half_sum : first.sum;
+    put_side_by_side(sums, n_groups * Kind::n_scales, stride, n_tokens, out.sum);
   }
 }
+
+// Weights of activations in two parts, laid out as these are: for every 16 columns what the high parts are multiplied
+// with, then what the low parts are. That is 4 w and w where 4 w fits into a byte. Else it is w and w, and a second
+// copy of the panel, w and 0, is added three times: 4 high + low = (high + low) + 3 high.
+template <typename Type>
+struct FinePanelSink {
+  static constexpr bool takes_signed = Type::wide && Type::gives_signed;
+  static constexpr int n_copies = Type::wide ? 4 : 2;
+  Panel panel;
+  std::int64_t second;  // bytes to the second copy
+  std::int64_t first_group = 0;
+
+  void put(int i, const Columns<Type::n_scales>& c) {
+    const std::int64_t g = first_group + i;
+    for (int j = 0; j < 8; ++j) {
+      VecI word = c.codes[j];
+      if constexpr (!takes_signed && Type::offset != 0) word = add_bytes(word, splat_i8(-Type::offset));
+      std::byte* high = panel.codes + (g * 64 + j / 4 * 32 + j % 4 * 4) * n_lanes;
+      std::byte* low = high + 16 * n_lanes;
+      store_i(low, word);
+      if constexpr (Type::wide) {
+        store_i(high, word);
+        store_i(high + second, word);
+        store_i(low + second, zero_i());
+      } else {
+        store_i(high, shift_left<2>(word) & splat_i8(~3));
+      }
+    }
+    for (int s = 0; s < Type::n_scales; ++s) {
+      store(panel.scale + (g * Type::n_scales + s) * n_lanes, c.scale[s]);
+      if constexpr (Type::has_min) store(panel.min + (g * Type::n_scales + s) * n_lanes, c.min[s]);
+    }
+  }
+};
 
 // Integer sums of 16 or 32 columns, [tokens][16 rows].
 struct TileSums {
@@ -89,24 +115,28 @@ struct TileSums {
 // and many of the other in turns take less time than pairs of them.
 constexpr int tile_run = 8;
 
-// Tile products that a group takes: [plane][scale].
-template <typename Kind>
-constexpr int group_products = Kind::n_planes* Kind::n_scales;
+// A panel for tiles.
+struct TilePanel {
+  Panel panel;
+  std::int64_t second = 0;  // bytes to a second copy of the codes, if there is one
+};
 
-// Begins product `first + slot` of panel and activations, of 32 / n_scales columns; first: that of a group. What the
-// first plane was multiplied with waits in its tile for the second.
+// Begins product i of panel and activations, each of 32 / n_scales columns.
 template <typename Kind, int slot>
-void begin_product(const Panel& panel, std::int64_t first, const TokenRows& act) {
-  constexpr std::int64_t n_columns = 32 / Kind::n_scales;
-  constexpr int in_group = slot % group_products<Kind>;
-  constexpr int plane = in_group / Kind::n_scales;
-  constexpr int act_tile = 4 + slot % 2;
-  constexpr int panel_tile = 6 + (Kind::n_planes == 1 || Kind::n_scales == 2 ? slot : slot / 2) % 2;
-  const std::int64_t i = (first + slot) / group_products<Kind> * Kind::n_scales + in_group % Kind::n_scales;
+void begin_product(const TilePanel& weights, std::int64_t i, const TokenRows& act) {
+  constexpr std::int64_t n_bytes = Kind::n_parts * 32 / Kind::n_scales;  // of a row of activations
+  constexpr int input = 4 + slot % 2;
+  const std::byte* codes = weights.panel.codes + i * n_bytes * n_lanes;
   tile_zero<slot>();
-  tile_load<act_tile>(act.codes + plane * act.plane_bytes + n_columns * i, act.stride);
-  if constexpr (plane == 0) tile_load<panel_tile>(panel.codes + i * n_columns * n_lanes, 4 * n_lanes);
-  tile_dot_int8<slot, act_tile, panel_tile>();
+  tile_load<input>(act.codes + n_bytes * i, act.stride);
+  tile_load<input + 2>(codes, 4 * n_lanes);
+  tile_dot_int8<slot, input, input + 2>();
+  if constexpr (Kind::n_parts == 2 && Kind::wide) {
+    tile_load<input + 2>(codes + weights.second, 4 * n_lanes);
+    tile_dot_int8<slot, input, input + 2>();
+    tile_dot_int8<slot, input, input + 2>();
+    tile_dot_int8<slot, input, input + 2>();
+  }
 }
 
 template <int slot>
@@ -116,15 +146,15 @@ void end_product(TileSums& out) {
 
 // Sums of tile_run products from `begin` on.
 template <typename Kind, typename Fetching>
-void run_of_products(const Panel& panel, std::int64_t begin, const TokenRows& act, Fetching& fetch, TileSums* out) {
+void run_of_products(const TilePanel& panel, std::int64_t begin, const TokenRows& act, Fetching& fetch, TileSums* out) {
   for (int i = 0; i < tile_run; i += 4) {
     begin_product<Kind, 0>(panel, begin + i, act);
     fetch.next();
-    begin_product<Kind, 1>(panel, begin + i, act);
+    begin_product<Kind, 1>(panel, begin + i + 1, act);
     fetch.next();
-    begin_product<Kind, 2>(panel, begin + i, act);
+    begin_product<Kind, 2>(panel, begin + i + 2, act);
     fetch.next();
-    begin_product<Kind, 3>(panel, begin + i, act);
+    begin_product<Kind, 3>(panel, begin + i + 3, act);
     fetch.next();
     end_product<0>(out[i]);
     end_product<1>(out[i + 1]);
@@ -134,20 +164,15 @@ void run_of_products(const Panel& panel, std::int64_t begin, const TokenRows& ac
   __asm__ volatile("" : : : "memory");  // the compiler does not see that tiles are stored
 }
 
-// Sums of n products of whole groups, fewer than tile_run, from `begin` on.
+// Sums of n products, fewer than tile_run, from `begin` on.
 template <typename Kind>
-void last_products(const Panel& panel, std::int64_t begin, std::int64_t n, const TokenRows& act, TileSums* out) {
-  constexpr int at_once = group_products<Kind> < 2 ? 2 : group_products<Kind>;
+void last_products(const TilePanel& panel, std::int64_t begin, std::int64_t n, const TokenRows& act, TileSums* out) {
   std::int64_t i = 0;
-  for (; i + at_once <= n; i += at_once) {
+  for (; i + 2 <= n; i += 2) {
     begin_product<Kind, 0>(panel, begin + i, act);
-    begin_product<Kind, 1>(panel, begin + i, act);
-    if constexpr (at_once > 2) begin_product<Kind, 2>(panel, begin + i, act);
-    if constexpr (at_once > 2) begin_product<Kind, 3>(panel, begin + i, act);
+    begin_product<Kind, 1>(panel, begin + i + 1, act);
     end_product<0>(out[i]);
     end_product<1>(out[i + 1]);
-    if constexpr (at_once > 2) end_product<2>(out[i + 2]);
-    if constexpr (at_once > 2) end_product<3>(out[i + 3]);
   }
   if (i < n) {
     begin_product<Kind, 0>(panel, begin + i, act);
@@ -156,7 +181,7 @@ void last_products(const Panel& panel, std::int64_t begin, std::int64_t n, const
   __asm__ volatile("" : : : "memory");
 }
 
-// Adds group g to the outputs of n_tokens tokens; its sums: [n_planes][n_scales].
+// Adds group g to the outputs of n_tokens tokens; its sums: [n_scales].
 template <typename Kind, int n_tokens>
 void add_tile_sums(const Panel& panel, std::int64_t g, const TokenScales& act, const TileSums* sums, VecF* acc) {
   VecF scale[Kind::n_scales];
@@ -165,20 +190,17 @@ void add_tile_sums(const Panel& panel, std::int64_t g, const TokenScales& act, c
     scale[s] = load(panel.scale + (g * Kind::n_scales + s) * n_lanes);
     if constexpr (Kind::has_min) min[s] = load(panel.min + (g * Kind::n_scales + s) * n_lanes);
   }
-  for (int p = 0; p < Kind::n_planes; ++p) {
-    const float* act_scale = act.scale + p * act.plane + g * tile_tokens;
-    const float* act_sum = act.sum + p * act.plane + g * Kind::n_scales * tile_tokens;
-    const TileSums* of_plane = sums + p * Kind::n_scales;
+  const float* act_scale = act.scale + g * tile_tokens;
+  const float* act_sum = act.sum + g * Kind::n_scales * tile_tokens;
 #pragma GCC unroll 16
-    for (int t = 0; t < n_tokens; ++t) {
-      VecF dots[Kind::n_scales];
-      float act_sums[Kind::n_scales];
-      for (int s = 0; s < Kind::n_scales; ++s) {
-        dots[s] = to_float(load_i(of_plane[s].sums + t * n_lanes));
-        if constexpr (Kind::has_min) act_sums[s] = act_sum[s * tile_tokens + t];
-      }
-      acc[t] = add_group<Kind>(dots, scale, min, act_sums, act_scale[t], acc[t]);
+  for (int t = 0; t < n_tokens; ++t) {
+    VecF dots[Kind::n_scales];
+    float act_sums[Kind::n_scales];
+    for (int s = 0; s < Kind::n_scales; ++s) {
+      dots[s] = to_float(load_i(sums[s].sums + t * n_lanes));
+      if constexpr (Kind::has_min) act_sums[s] = act_sum[s * tile_tokens + t];
     }
+    acc[t] = add_group<Kind>(dots, scale, min, act_sums, act_scale[t], acc[t]);
   }
 }
 
@@ -203,10 +225,10 @@ struct NoFetch {
 
 // Adds n_groups groups to the outputs so far: out [n_tokens][n_lanes].
 template <typename Kind, int n_tokens, typename Fetching>
-void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, const TokenScales& scales,
+void int8_tile(const TilePanel& weights, std::int64_t n_groups, const TokenRows& act, const TokenScales& scales,
                Fetching& fetch, float* out) {
-  constexpr int n_products = group_products<Kind>;
-  constexpr std::int64_t run = tile_run / n_products;
+  constexpr int n_scales = Kind::n_scales;
+  constexpr std::int64_t run = tile_run / n_scales;
   TileSums sums[tile_run];
   VecF acc[n_tokens];
 #pragma GCC unroll 16
@@ -214,16 +236,16 @@ void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, 
   const auto add = [&](std::int64_t begin, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) {
       fetch.next();
-      add_tile_sums<Kind, n_tokens>(panel, begin + i, scales, sums + i * n_products, acc);
+      add_tile_sums<Kind, n_tokens>(weights.panel, begin + i, scales, sums + i * n_scales, acc);
     }
   };
   std::int64_t g = 0;
   for (; g + run <= n_groups; g += run) {
-    run_of_products<Kind>(panel, g * n_products, act, fetch, sums);
+    run_of_products<Kind>(weights, g * n_scales, act, fetch, sums);
     add(g, run);
   }
   if (g < n_groups) {
-    last_products<Kind>(panel, g * n_products, (n_groups - g) * n_products, act, sums);
+    last_products<Kind>(weights, g * n_scales, (n_groups - g) * n_scales, act, sums);
     add(g, n_groups - g);
   }
 #pragma GCC unroll 16
@@ -232,7 +254,7 @@ void int8_tile(const Panel& panel, std::int64_t n_groups, const TokenRows& act, 
 
 // A tile of up to tile_tokens tokens.
 template <typename Kind, typename Fetching>
-void int8_tile_of(int n_tokens, const Panel& panel, std::int64_t n_groups, const TokenRows& act,
+void int8_tile_of(int n_tokens, const TilePanel& panel, std::int64_t n_groups, const TokenRows& act,
                   const TokenScales& scales, Fetching& fetch, float* out) {
   switch (n_tokens) {
 #define LLM_CASE(n) \
@@ -278,49 +300,47 @@ inline int groups_at_once(std::int64_t row_bytes) {
 }
 
 // Tokens of whose activations these columns stay in the second-level cache.
-inline std::int64_t tile_tokens_at_once(std::int64_t n_cols, int n_planes) {
+template <int n_parts>
+std::int64_t tile_tokens_at_once(std::int64_t n_cols) {
   constexpr std::int64_t bytes = std::int64_t{3} << 19;
-  const std::int64_t row_bytes = n_planes * packed_row_bytes(columns_at_once(n_cols, many_tokens_columns));
+  const std::int64_t row_bytes = packed_row_bytes<n_parts>(columns_at_once(n_cols, many_tokens_columns));
   return bytes / row_bytes / tile_tokens * tile_tokens;
 }
 
+inline std::int64_t larger(std::int64_t a, std::int64_t b) {
+  return a > b ? a : b;
+}
 inline std::int64_t int8_tiles_gather_begin(std::int64_t n_cols, std::int64_t row_bytes) {
-  return (Panel::bytes(n_cols) + n_lanes * row_bytes + 63) / 64 * 64;
+  return (Panel::area(n_cols) + n_lanes * row_bytes + 63) / 64 * 64;
 }
 inline std::int64_t int8_tiles_scales_begin(std::int64_t n_cols, std::int64_t row_bytes) {
-  std::int64_t bytes = 0;
-  for (int planes = 1; planes <= max_act_planes; ++planes) {
-    const std::int64_t gathered = tokens_at_once(n_cols, planes) * planes * packed_row_bytes(n_cols);
-    bytes = bytes > gathered ? bytes : gathered;
-  }
-  return int8_tiles_gather_begin(n_cols, row_bytes) + bytes;
+  return int8_tiles_gather_begin(n_cols, row_bytes) + larger(tokens_at_once<1>(n_cols) * packed_row_bytes<1>(n_cols),
+                                                             tokens_at_once<2>(n_cols) * packed_row_bytes<2>(n_cols));
 }
 // Scales of one tile with all columns, or of many tiles with the columns of one panel.
 inline std::int64_t int8_tiles_scratch_bytes(std::int64_t n_cols, std::int64_t row_bytes) {
-  std::int64_t bytes = 0;
-  for (int planes = 1; planes <= max_act_planes; ++planes) {
-    const std::int64_t tiles = tile_tokens_at_once(n_cols, planes), gathered = tokens_at_once(n_cols, planes);
-    const std::int64_t n_tiles = ((tiles > gathered ? tiles : gathered) + tile_tokens - 1) / tile_tokens;
-    const std::int64_t one = TokenScales::bytes(n_cols / 32, planes);
-    const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, many_tokens_columns) / 32, planes);
-    for (const std::int64_t needed : {one, many}) bytes = bytes > needed ? bytes : needed;
-  }
-  return int8_tiles_scales_begin(n_cols, row_bytes) + bytes;
+  const std::int64_t most = larger(tile_tokens_at_once<1>(n_cols), tokens_at_once<1>(n_cols));
+  const std::int64_t n_tiles = (most + tile_tokens - 1) / tile_tokens;
+  const std::int64_t one = TokenScales::bytes(n_cols / 32);
+  const std::int64_t many = n_tiles * TokenScales::bytes(columns_at_once(n_cols, many_tokens_columns) / 32);
+  return int8_tiles_scales_begin(n_cols, row_bytes) + larger(one, many);
 }
 
 // The product with n_tokens tokens from `token` on, whose packed activations lie one after the other at `act`.
-template <typename Type, int n_planes>
+template <typename Type, int n_parts>
 struct TiledProduct {
-  using Kind = PanelKind<Type::n_scales, Type::has_min, true, 0, n_planes>;
+  using Kind = PanelKind<Type::n_scales, Type::has_min, n_parts == 1 || Type::wide, 0, n_parts>;
   static constexpr std::int64_t block_columns = 32 * Type::n_groups;
+  static constexpr int tile_bytes = n_parts * 32 / Type::n_scales;  // of a token's row
 
   const MatmulTask& task;
   const std::byte* act;
   std::int64_t token;
   std::int64_t n_tokens;
   // At a time.
-  std::int64_t columns =
-      columns_at_once(task.n_cols, n_tokens <= tile_tokens ? few_tokens_columns : many_tokens_columns);
+  std::int64_t columns = columns_at_once(task.n_cols, n_tokens <= tile_tokens ? few_tokens_columns
+                                                      : n_parts == 1          ? many_tokens_columns
+                                                                              : copied_columns);
 
   void run() {
     if (n_tokens <= tile_tokens) {
@@ -334,7 +354,7 @@ struct TiledProduct {
   void run_few_tokens() {
     const TokenScales scales(scales_memory(), task.n_cols / 32);
     gather(0, 0, task.n_cols / 32, scales);
-    configure_int8_tiles(static_cast<int>(n_tokens), 32 / Type::n_scales);
+    configure_int8_tiles(static_cast<int>(n_tokens), tile_bytes);
     const int most = groups_at_once(row_bytes());
     RowGroup rows[max_groups_at_once];
     const std::uint8_t* weight[max_groups_at_once];
@@ -356,10 +376,10 @@ struct TiledProduct {
     const std::uint8_t* weight_end = reinterpret_cast<const std::uint8_t*>(task.weight) + task.row_end * row_bytes();
     const std::uint8_t* next = weight[n - 1] + n_lanes * row_bytes();
     const std::uint8_t* next_end = next + n * n_lanes * row_bytes();
-    Fetch fetch(next, next_end < weight_end ? next_end : weight_end, n * task.n_cols / 32 * (1 + group_products<Kind>));
+    Fetch fetch(next, next_end < weight_end ? next_end : weight_end, n * task.n_cols / 32 * (1 + Type::n_scales));
     for (std::int64_t column = 0; column < task.n_cols; column += columns) {
       for (int i = 0; i < n; ++i) {
-        const Panel panel = decode(weight[i], 0, column);
+        const TilePanel panel = decode(weight[i], 0, column);
         int8_tile_of<Kind>(static_cast<int>(n_tokens), panel, n_groups_from(column), codes(0, column),
                            scales.from_group<Kind>(column / 32), fetch, out[i]);
       }
@@ -378,17 +398,17 @@ struct TiledProduct {
       }
       for_row_groups(task, row_bytes(),
                      [&](const RowGroup& rows, const std::uint8_t* weight, std::int64_t, std::int64_t ahead) {
-                       const Panel panel = decode(weight, ahead, column);
-                       configure_int8_tiles(tile_tokens, 32 / Type::n_scales);
+                       const TilePanel panel = decode(weight, ahead, column);
+                       configure_int8_tiles(tile_tokens, tile_bytes);
                        for (std::int64_t t = 0; t < whole; t += tile_tokens) multiply_tile(panel, rows, t, column);
                        if (whole == n_tokens) return;
-                       configure_int8_tiles(tokens_of_tile(whole), 32 / Type::n_scales);
+                       configure_int8_tiles(tokens_of_tile(whole), tile_bytes);
                        multiply_tile(panel, rows, whole, column);
                      });
     }
   }
 
-  void multiply_tile(const Panel& panel, const RowGroup& rows, std::int64_t t, std::int64_t column) {
+  void multiply_tile(const TilePanel& panel, const RowGroup& rows, std::int64_t t, std::int64_t column) {
     const int n = tokens_of_tile(t);
     alignas(64) float out[tile_tokens * n_lanes];
     for (int i = 0; i < n; ++i) {
@@ -399,16 +419,26 @@ struct TiledProduct {
     for (int i = 0; i < n; ++i) rows.write(out_row(task, token + t + i), load(out + i * n_lanes));
   }
 
-  Panel decode(const std::uint8_t* weight, std::int64_t ahead, std::int64_t column) const {
-    PanelSink<Type, 0> sink{Panel(task.scratch, columns)};
+  TilePanel decode(const std::uint8_t* weight, std::int64_t ahead, std::int64_t column) const {
+    if constexpr (n_parts == 1) {
+      PanelSink<Type, 0> sink{Panel(task.scratch, columns)};
+      decode_to(sink, weight, ahead, column);
+      return {sink.panel};
+    } else {
+      FinePanelSink<Type> sink{Panel(task.scratch, columns, FinePanelSink<Type>::n_copies), 2 * columns * n_lanes};
+      decode_to(sink, weight, ahead, column);
+      return {sink.panel, sink.second};
+    }
+  }
+  template <typename Sink>
+  void decode_to(Sink& sink, const std::uint8_t* weight, std::int64_t ahead, std::int64_t column) const {
     decode_rows<Type>(weight + column / block_columns * Type::block_bytes, row_bytes(),
                       n_groups_from(column) / Type::n_groups, ahead, sink);
     __asm__ volatile("" : : : "memory");  // tiles read what is written here
-    return sink.panel;
   }
 
   void gather(std::int64_t t, std::int64_t column, std::int64_t n_groups, const TokenScales& to) const {
-    gather_scales<Kind>(packed(t).from_group(column / 32), act_bytes(), plane_bytes(), n_groups, tokens_of_tile(t), to);
+    gather_scales<Kind>(packed(t).from_group(column / 32), act_bytes(), n_groups, tokens_of_tile(t), to);
   }
 
   int tokens_of_tile(std::int64_t t) const {
@@ -418,38 +448,36 @@ struct TiledProduct {
     return (column + columns < task.n_cols ? columns : task.n_cols - column) / 32;
   }
   std::int64_t row_bytes() const { return task.n_cols / block_columns * Type::block_bytes; }
-  std::int64_t plane_bytes() const { return packed_row_bytes(task.n_cols); }
-  std::int64_t act_bytes() const { return n_planes * plane_bytes(); }
-  PackedRow packed(std::int64_t t) const { return PackedRow(act + t * act_bytes(), task.n_cols); }
+  std::int64_t act_bytes() const { return packed_row_bytes<n_parts>(task.n_cols); }
+  PackedRow<n_parts> packed(std::int64_t t) const { return {act + t * act_bytes(), task.n_cols}; }
   TokenRows codes(std::int64_t t, std::int64_t column) const {
-    return {packed(t).codes + column, act_bytes(), plane_bytes()};
+    return {packed(t).codes + n_parts * column, act_bytes()};
   }
   std::byte* scales_memory() const { return task.scratch + int8_tiles_scales_begin(task.n_cols, row_bytes()); }
   TokenScales scales_of_tile(std::int64_t t, std::int64_t column) const {
     const std::int64_t n_groups = n_groups_from(column);
-    return TokenScales(scales_memory() + t / tile_tokens * TokenScales::bytes(n_groups, n_planes), n_groups);
+    return TokenScales(scales_memory() + t / tile_tokens * TokenScales::bytes(n_groups), n_groups);
   }
 };
 
-template <typename Type, int n_planes>
+template <typename Type, int n_parts>
 void matmul_int8_tiles(const MatmulTask& task) {
   const std::int64_t row_bytes = task.n_cols / (32 * Type::n_groups) * Type::block_bytes;
-  const std::int64_t act_bytes = n_planes * packed_row_bytes(task.n_cols);
+  const std::int64_t act_bytes = packed_row_bytes<n_parts>(task.n_cols);
   const bool gather = task.act_rows != nullptr;
-  const std::int64_t chunk =
-      gather ? tokens_at_once(task.n_cols, n_planes) : tile_tokens_at_once(task.n_cols, n_planes);
+  const std::int64_t chunk = gather ? tokens_at_once<n_parts>(task.n_cols) : tile_tokens_at_once<n_parts>(task.n_cols);
   for (std::int64_t token = 0; token < task.n_tokens; token += chunk) {
     const std::int64_t n = token + chunk < task.n_tokens ? chunk : task.n_tokens - token;
-    const std::byte* act = packed_act<n_planes>(task, token);
+    const std::byte* act = packed_act<n_parts>(task, token);
     if (gather) {  // chosen rows: side by side in scratch
       std::byte* copy = task.scratch + int8_tiles_gather_begin(task.n_cols, row_bytes);
       for (std::int64_t t = 0; t < n; ++t) {
-        __builtin_memcpy(copy + t * act_bytes, packed_act<n_planes>(task, token + t),
+        __builtin_memcpy(copy + t * act_bytes, packed_act<n_parts>(task, token + t),
                          static_cast<std::size_t>(act_bytes));
       }
       act = copy;
     }
-    TiledProduct<Type, n_planes>{task, act, token, n}.run();
+    TiledProduct<Type, n_parts>{task, act, token, n}.run();
   }
   _tile_release();
 }

@@ -49,22 +49,22 @@ ActFormat act_format(TensorType type, std::int64_t, Precision precision) {
 #define LLM_CASE(name) case TensorType::name:
     LLM_INT8_TYPES(LLM_CASE)
 #undef LLM_CASE
-    return precision == Precision::fine ? ActFormat::i8x2_32 : ActFormat::i8_32;
+    return precision == Precision::fine ? ActFormat::i10_32 : ActFormat::i8_32;
     default:
       return takes_split_act(type) ? ActFormat::bf16x2 : ActFormat::f32;
   }
 }
 
 std::size_t act_row_bytes(ActFormat format, std::int64_t n_cols) {
-  if (format == ActFormat::i8_32) return static_cast<std::size_t>(packed_row_bytes(n_cols));
-  if (format == ActFormat::i8x2_32) return static_cast<std::size_t>(2 * packed_row_bytes(n_cols));
+  if (format == ActFormat::i8_32) return static_cast<std::size_t>(packed_row_bytes<1>(n_cols));
+  if (format == ActFormat::i10_32) return static_cast<std::size_t>(packed_row_bytes<2>(n_cols));
   if (format == ActFormat::bf16x2) return static_cast<std::size_t>(split_row_bytes(n_cols));
   return static_cast<std::size_t>(padded_cols(n_cols)) * sizeof(float);
 }
 
 void pack_act(ActFormat format, const float* x, std::int64_t n_cols, std::byte* out) {
   if (format == ActFormat::i8_32) return pack_act_i8<1>(x, n_cols, out);
-  if (format == ActFormat::i8x2_32) return pack_act_i8<2>(x, n_cols, out);
+  if (format == ActFormat::i10_32) return pack_act_i8<2>(x, n_cols, out);
   if (format == ActFormat::bf16x2) return pack_act_split(x, n_cols, out);
   pack_act_f32(x, n_cols, reinterpret_cast<float*>(out));
 }
@@ -80,12 +80,12 @@ std::size_t matmul_scratch_bytes(TensorType type, std::int64_t n_cols) {
 }
 
 void matmul(const MatmulTask& task) {
-  if (task.format == ActFormat::i8_32 || task.format == ActFormat::i8x2_32) {
-    const bool twice = task.format == ActFormat::i8x2_32;
+  if (task.format == ActFormat::i8_32 || task.format == ActFormat::i10_32) {
+    const bool fine = task.format == ActFormat::i10_32;
     switch (task.type) {
 #define LLM_CASE(name)   \
   case TensorType::name: \
-    return twice ? matmul_int8<name, 2>(task) : matmul_int8<name, 1>(task);
+    return fine ? matmul_int8<name, 2>(task) : matmul_int8<name, 1>(task);
       LLM_INT8_TYPES(LLM_CASE)
 #undef LLM_CASE
       default:

@@ -252,7 +252,7 @@ void register_all(const Size& size) {
                                    [table, type, size](benchmark::State& state) { encode(state, *table, type, size); });
     }
     for (const auto& [format, name] : {std::pair{ActFormat::f32, "f32/"}, std::pair{ActFormat::i8_32, "i8_32/"},
-                                       std::pair{ActFormat::i8x2_32, "i8x2_32/"}}) {
+                                       std::pair{ActFormat::i10_32, "i8x2_32/"}}) {
       benchmark::RegisterBenchmark((std::string("pack/") + name + set).c_str(),
                                    [table, format = format](benchmark::State& state) { pack(state, *table, format); });
     }
