@@ -109,7 +109,9 @@ struct Problem {
     for (std::int64_t t = token_from; t < token_to; ++t) {
       table.pack_act(format, act.data() + t * n_cols, n_cols, packed.data() + (t - token_from) * act_bytes);
     }
-    std::vector<std::byte> scratch(table.matmul_scratch_bytes(info.type, n_cols) + 64);
+    constexpr std::byte untouched{0xa5};
+    const std::size_t scratch_bytes = table.matmul_scratch_bytes(info.type, n_cols);
+    std::vector<std::byte> scratch(scratch_bytes + 64 + 4096, untouched);
     const auto misaligned = reinterpret_cast<std::uintptr_t>(scratch.data()) % 64;
     // Where files put weights: at any byte, numbers at a multiple of their size.
     const std::size_t offset =
@@ -129,6 +131,10 @@ struct Problem {
     task.out_stride = n_rows;
     task.scratch = scratch.data() + (64 - misaligned) % 64;
     table.matmul(task);
+    const auto scratch_end =
+        scratch.begin() + (task.scratch - scratch.data()) + static_cast<std::ptrdiff_t>(scratch_bytes);
+    ASSERT_TRUE(std::all_of(scratch_end, scratch.end(), [&](std::byte b) { return b == untouched; }))
+        << table.name << " " << info.name << " columns " << n_cols << " tokens " << task.n_tokens << ": scratch";
   }
 };
 
