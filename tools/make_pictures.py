@@ -31,7 +31,7 @@ def rooms():
     source = (ROOT / "src/CMakeLists.txt").read_text()
     sees = {}
     for name, rest in re.findall(r"^llm_room\((\w+)(.*)\)$", source, flags=re.M):
-        depends = re.search(r"DEPENDS ([a-z_ ]+?)(?: LIBRARIES|$)", rest)
+        depends = re.search(r"DEPENDS ([a-z_ ]+?)(?: [A-Z]+\b|$)", rest)
         sees[name] = depends.group(1).split() if depends else []
     return {**sees, "include/llm": ["api"], "llmgen": ["include/llm"]}
 
