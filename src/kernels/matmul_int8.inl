@@ -61,7 +61,7 @@ inline std::int32_t start_of(float sum) {
 }
 
 // Codes that the greatest magnitude of a group may get. Which of these scales rounds the group with the smallest
-// squared error is a matter of chance, so trying four lowers the error by about a twelfth.
+// squared error is a matter of chance, so trying four lowers the error by a fifteenth.
 constexpr int n_act_trials = 4;
 struct ActLevel {
   float level;

@@ -26,6 +26,8 @@ class LatentAttentionBlock final : public Block {
     }
     kv_a_ = b.linear("attn_kv_a_mqa", spec.kv_rank + spec.rope_dim, n_embd_, spec.bias);
     kv_norm_ = b.norm({.eps = spec.norm_eps}, "attn_kv_a_norm", spec.kv_rank);
+    // As in attention: what errors of theirs do to scores goes through an exponential.
+    for (Linear* linear : {&q_a_, &q_, &kv_a_}) linear->weight.fine = true;
     bind_latent(b);
     o_ = b.linear("attn_output", n_embd_, std::int64_t{spec.n_head} * spec.value_dim, spec.bias);
     attention_.n_head = spec.n_head;
