@@ -6,6 +6,7 @@
 #include <llm/constraint.hpp>
 #include <string>
 
+#include "base/thread_clock.h"
 #include "sanitized.h"
 
 namespace llm {
@@ -18,7 +19,7 @@ constexpr std::chrono::seconds refusal_time{test::is_sanitized ? 20 : 1};
 
 template <typename Make>
 std::string refusal(const Make& make) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = thread_time();
   std::string message = "accepted";
   try {
     make();
@@ -26,7 +27,7 @@ std::string refusal(const Make& make) {
     EXPECT_EQ(e.code(), ErrorCode::usage);
     message = e.message();
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, refusal_time) << message;
+  EXPECT_LT(thread_time() - start, refusal_time) << message;
   return message;
 }
 
