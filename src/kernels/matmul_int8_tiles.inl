@@ -161,7 +161,7 @@ void run_of_products(const TilePanel& panel, std::int64_t begin, const TokenRows
     end_product<2>(out[i + 2]);
     end_product<3>(out[i + 3]);
   }
-  __asm__ volatile("" : : : "memory");  // the compiler does not see that tiles are stored
+  order_tile_memory();
 }
 
 // Sums of n products, fewer than tile_run, from `begin` on.
@@ -178,7 +178,7 @@ void last_products(const TilePanel& panel, std::int64_t begin, std::int64_t n, c
     begin_product<Kind, 0>(panel, begin + i, act);
     end_product<0>(out[i]);
   }
-  __asm__ volatile("" : : : "memory");
+  order_tile_memory();
 }
 
 // Adds group g to the outputs of n_tokens tokens; its sums: [n_scales].
@@ -203,25 +203,6 @@ void add_tile_sums(const Panel& panel, std::int64_t g, const TokenScales& act, c
     acc[t] = add_group<Kind>(dots, scale, min, act_sums, act_scale[t], acc[t]);
   }
 }
-
-// Fetches memory that is needed soon into the second-level cache, a little with every call.
-struct Fetch {
-  const std::uint8_t* at;
-  const std::uint8_t* end;
-  std::int64_t step;  // bytes a call
-  const std::uint8_t* goal;
-
-  Fetch(const std::uint8_t* begin, const std::uint8_t* end_, std::int64_t n_calls)
-      : at(begin), end(end_), step(end_ > begin ? (end_ - begin) / n_calls + 1 : 0), goal(begin) {}
-  void next() {
-    goal = goal + step < end ? goal + step : end;
-    for (; at < goal; at += 64) __builtin_prefetch(at, 0, 2);
-  }
-};
-
-struct NoFetch {
-  void next() {}
-};
 
 // Adds n_groups groups to the outputs so far: out [n_tokens][n_lanes].
 template <typename Kind, int n_tokens, typename Fetching>
@@ -434,7 +415,7 @@ struct TiledProduct {
   void decode_to(Sink& sink, const std::uint8_t* weight, std::int64_t ahead, std::int64_t column) const {
     decode_rows<Type>(weight + column / block_columns * Type::block_bytes, row_bytes(),
                       n_groups_from(column) / Type::n_groups, ahead, sink);
-    __asm__ volatile("" : : : "memory");  // tiles read what is written here
+    order_tile_memory();
   }
 
   void gather(std::int64_t t, std::int64_t column, std::int64_t n_groups, const TokenScales& to) const {
