@@ -47,67 +47,15 @@ inline __m512i bits_of(VecF a) {
   return _mm512_castps_si512(a.v);
 }
 
-// Nearest bfloat16, ties to even, as float; values are finite.
+// Nearest bfloat16, ties away from zero, as float; values are finite.
 inline VecF round_to_bf16(VecF a) {
-  const __m512i bits = bits_of(a);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i rounded = _mm512_add_epi32(bits_of(a), _mm512_set1_epi32(0x8000));
   return {_mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32(-0x10000)))};
 }
 
 // The bfloat16 parts of members 2 p (low half) and 2 p + 1 (high half) of sixteen chunks.
 inline __m512i member_pairs(VecF even, VecF odd) {
   return _mm512_or_si512(_mm512_srli_epi32(bits_of(even), 16), bits_of(odd));
-}
-
-inline void pack_act_split(const float* x, std::int64_t n_cols, std::byte* out) {
-  const ChunkShape shape(n_cols);
-  const std::int64_t n = shape.padded_cols();
-  float* high = reinterpret_cast<float*>(out);
-  float* low = high + n;
-  std::byte* high_chunks = out + 8 * n;
-  std::byte* low_chunks = out + 10 * n;
-  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i chunk_at = _mm512_mullo_epi32(lane, _mm512_set1_epi32(static_cast<int>(2 * shape.width)));
-  for (std::int64_t s = 0; s < shape.n_super; ++s) {
-    const std::int64_t first = s * chunk_lanes * shape.width;
-    for (std::int64_t j = 0; j < shape.width; j += 2) {
-      VecF part[2][2];  // [high, low][member]
-      for (int member = 0; member < 2; ++member) {
-        const std::int64_t column = first + (j + member) * chunk_lanes;
-        const std::int64_t rest = n_cols - column;
-        const VecF v = rest >= chunk_lanes ? load(x + column) : rest > 0 ? load_part(x + column, rest) : zero();
-        part[0][member] = round_to_bf16(v);
-        part[1][member] = round_to_bf16(v - part[0][member]);
-        store(high + column, part[0][member]);
-        store(low + column, part[1][member]);
-      }
-      const std::int64_t at = 2 * (first + j);
-      _mm512_i32scatter_epi32(high_chunks + at, chunk_at, member_pairs(part[0][0], part[0][1]), 1);
-      _mm512_i32scatter_epi32(low_chunks + at, chunk_at, member_pairs(part[1][0], part[1][1]), 1);
-    }
-  }
-}
-
-// Exact parts of weights.
-struct SplitF16 {
-  static constexpr int n_parts = 2;
-  static VecF load_columns(const std::uint16_t* p) { return load_f16(p); }
-  static VecF load_columns_part(const std::uint16_t* p, std::int64_t n) { return load_f16_part(p, n); }
-  static VecF high(VecF w) { return {_mm512_castsi512_ps(_mm512_and_si512(bits_of(w), _mm512_set1_epi32(-0x10000)))}; }
-};
-struct SplitBF16 {
-  static constexpr int n_parts = 1;
-  static VecF load_columns(const std::uint16_t* p) { return load_bf16(p); }
-  static VecF load_columns_part(const std::uint16_t* p, std::int64_t n) { return load_bf16_part(p, n); }
-  static VecF high(VecF w) { return w; }
-};
-
-template <typename Split>
-VecF columns_or_zero(const std::uint16_t* row, std::int64_t column, std::int64_t n_cols) {
-  const std::int64_t rest = n_cols - column;
-  if (rest >= chunk_lanes) return Split::load_columns(row + column);
-  return rest > 0 ? Split::load_columns_part(row + column, rest) : zero();
 }
 
 // The transpose of 16 x 16 words, in two steps: the words of four rows in turns, then their blocks of four in place.
@@ -135,6 +83,60 @@ void put_columns(const __m512i* a, Put put) {
     put(i + 8, _mm512_shuffle_i32x4(b0, b2, 0xdd));
     put(i + 12, _mm512_shuffle_i32x4(b1, b3, 0xdd));
   }
+}
+
+inline void pack_act_split(const float* x, std::int64_t n_cols, std::byte* out) {
+  const ChunkShape shape(n_cols);
+  const std::int64_t n = shape.padded_cols();
+  float* high = reinterpret_cast<float*>(out);
+  float* low = high + n;
+  std::byte* part_chunks[2] = {out + 8 * n, out + 10 * n};
+  const __mmask16 pairs_of_chunk = first_lanes(shape.width / 2);
+  for (std::int64_t s = 0; s < shape.n_super; ++s) {
+    const std::int64_t first = s * chunk_lanes * shape.width;
+    __m512i pairs[2][chunk_lanes] = {};  // [part][pair of members], lanes are chunks
+    for (std::int64_t j = 0; j < shape.width; j += 2) {
+      VecF part[2][2];  // [high, low][member]
+      for (int member = 0; member < 2; ++member) {
+        const std::int64_t column = first + (j + member) * chunk_lanes;
+        const std::int64_t rest = n_cols - column;
+        const VecF v = rest >= chunk_lanes ? load(x + column) : rest > 0 ? load_part(x + column, rest) : zero();
+        part[0][member] = round_to_bf16(v);
+        part[1][member] = round_to_bf16(v - part[0][member]);
+        store(high + column, part[0][member]);
+        store(low + column, part[1][member]);
+      }
+      for (int i = 0; i < 2; ++i) pairs[i][j / 2] = member_pairs(part[i][0], part[i][1]);
+    }
+    for (int i = 0; i < 2; ++i) {
+      __m512i turns[chunk_lanes];
+      for (int j = 0; j < chunk_lanes; j += 4) interleave4(pairs[i] + j, turns + j);
+      put_columns(turns, [&](int c, __m512i chunk) {
+        _mm512_mask_storeu_epi32(part_chunks[i] + 2 * (first + c * shape.width), pairs_of_chunk, chunk);
+      });
+    }
+  }
+}
+
+// Exact parts of weights.
+struct SplitF16 {
+  static constexpr int n_parts = 2;
+  static VecF load_columns(const std::uint16_t* p) { return load_f16(p); }
+  static VecF load_columns_part(const std::uint16_t* p, std::int64_t n) { return load_f16_part(p, n); }
+  static VecF high(VecF w) { return {_mm512_castsi512_ps(_mm512_and_si512(bits_of(w), _mm512_set1_epi32(-0x10000)))}; }
+};
+struct SplitBF16 {
+  static constexpr int n_parts = 1;
+  static VecF load_columns(const std::uint16_t* p) { return load_bf16(p); }
+  static VecF load_columns_part(const std::uint16_t* p, std::int64_t n) { return load_bf16_part(p, n); }
+  static VecF high(VecF w) { return w; }
+};
+
+template <typename Split>
+VecF columns_or_zero(const std::uint16_t* row, std::int64_t column, std::int64_t n_cols) {
+  const std::int64_t rest = n_cols - column;
+  if (rest >= chunk_lanes) return Split::load_columns(row + column);
+  return rest > 0 ? Split::load_columns_part(row + column, rest) : zero();
 }
 
 // --- matrix-vector ---
