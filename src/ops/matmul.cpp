@@ -18,7 +18,7 @@ class Pieces {
  public:
   Pieces(std::int64_t total_rows, std::int64_t n_tokens, int n_workers)
       : left_(total_rows), n_workers_(n_workers), n_tokens_(n_tokens) {
-    const std::int64_t even = total_rows / (std::int64_t{8} * n_workers) / 16 * 16;
+    const std::int64_t even = total_rows / (std::int64_t{6} * n_workers) / 32 * 32;
     even_ = std::clamp<std::int64_t>(even, 16, max_product_rows);
   }
 
