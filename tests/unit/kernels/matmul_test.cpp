@@ -100,13 +100,17 @@ struct Problem {
            r * static_cast<std::int64_t>(tensor_row_bytes(info.type, static_cast<std::uint64_t>(n_cols)));
   }
 
+  // Row of activations and of outputs of each token, if not the token's own; for runs from token 0 on.
+  std::vector<std::int32_t> act_rows, out_rows;
+
   // Tokens [token_begin, token_end) x rows [row_begin, row_end) into out [n_tokens, n_rows].
   void run(const KernelTable& table, Precision precision, std::int64_t row_from, std::int64_t row_to,
            std::int64_t token_from, std::int64_t token_to, std::vector<float>& out) const {
     const ActFormat format = table.act_format(info.type, n_cols, precision);
     const std::size_t act_bytes = table.act_row_bytes(format, n_cols);
-    std::vector<std::byte> packed(act_bytes * static_cast<std::size_t>(token_to - token_from) + 64);
-    for (std::int64_t t = token_from; t < token_to; ++t) {
+    const std::int64_t packed_to = act_rows.empty() ? token_to : n_tokens;
+    std::vector<std::byte> packed(act_bytes * static_cast<std::size_t>(packed_to - token_from) + 64);
+    for (std::int64_t t = token_from; t < packed_to; ++t) {
       table.pack_act(format, act.data() + t * n_cols, n_cols, packed.data() + (t - token_from) * act_bytes);
     }
     constexpr std::byte untouched{0xa5};
@@ -127,6 +131,8 @@ struct Problem {
     task.act = packed.data();
     task.format = format;
     task.n_tokens = token_to - token_from;
+    task.act_rows = act_rows.empty() ? nullptr : act_rows.data();
+    task.out_rows = out_rows.empty() ? nullptr : out_rows.data();
     task.out = out.data() + token_from * n_rows;
     task.out_stride = n_rows;
     task.scratch = scratch.data() + (64 - misaligned) % 64;
@@ -373,6 +379,48 @@ TEST(Matmul, GivesTheSameBitsWhereARowTakesSeveralPanels) {
                 << n_tokens << " output " << i << " seed " << seed;
           }
         }
+      }
+    }
+  }
+}
+
+TEST(Matmul, GivesTheSameBitsForChosenRowsOfManyTokens) {
+  for (const TensorType type :
+       {TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::Q4_0, TensorType::Q6_K}) {
+    const TensorTypeInfo info = tensor_type_info(type);
+    const std::int64_t n_cols = info.block_elements == 1 ? 1061 : 2 * info.block_elements;
+    Problem p(info, 37, n_cols, 533);
+    std::mt19937 random(seed);
+    for (const KernelTable* table : available_kernels()) {
+      for (const Precision precision : precisions_of(*table, info)) {
+        p.act_rows.clear();
+        p.out_rows.clear();
+        std::vector<float> plain(p.expected.size(), NAN);
+        p.run(*table, precision, 0, p.n_rows, 0, p.n_tokens, plain);
+        for (std::int32_t t = 0; t < p.n_tokens; ++t) {
+          p.act_rows.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(p.n_tokens)));
+          p.out_rows.push_back(t);
+        }
+        std::shuffle(p.out_rows.begin(), p.out_rows.end(), random);
+        for (const std::int64_t n_tokens : {1, 13, 30, 45, 533}) {
+          std::vector<float> chosen(p.expected.size(), NAN);
+          p.run(*table, precision, 0, p.n_rows, 0, n_tokens, chosen);
+          for (std::int64_t t = 0; t < n_tokens; ++t) {
+            for (std::int64_t r = 0; r < p.n_rows; ++r) {
+              const auto at = static_cast<std::size_t>(t);
+              ASSERT_EQ(chosen[static_cast<std::size_t>(p.out_rows[at] * p.n_rows + r)],
+                        plain[static_cast<std::size_t>(p.act_rows[at] * p.n_rows + r)])
+                  << table->name << " " << info.name << " precision " << static_cast<int>(precision) << " tokens "
+                  << n_tokens << " output " << t << "," << r << " seed " << seed;
+            }
+          }
+        }
+        std::vector<float> one_by_one(p.expected.size(), NAN);
+        p.act_rows.clear();
+        p.out_rows.clear();
+        for (std::int64_t t = 0; t < p.n_tokens; ++t) p.run(*table, precision, 0, p.n_rows, t, t + 1, one_by_one);
+        ASSERT_EQ(plain, one_by_one) << table->name << " " << info.name << " precision " << static_cast<int>(precision)
+                                     << " seed " << seed;
       }
     }
   }
