@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <llm/error.hpp>
 
 #include "base/arena.h"
@@ -116,7 +115,7 @@ class Executor::Impl {
     model.state_groups(options_.kv_type);  // checks the type
     if (options_.profile) profile_ = std::make_unique<ops::Profile>();
     if (w_.header_only) throw Error(ErrorCode::internal, "a model described from its header cannot be executed");
-    std::memset(arena_.at(plan_.attention), 0, plan_.attention_bytes);
+    ops::clear({arena_.at(plan_.attention), plan_.attention_bytes});
     const Worker nobody{};
     const ops::Context c{nobody, k_, options_.exact};
     decoder_inputs_ = inputs_of(c, w_.decoder);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <limits>
 
 #include "ops/shared_keys.h"
@@ -367,6 +368,10 @@ std::size_t attention_buffer_bytes(const AttentionSpec& spec, const KvLayout& kv
   const std::int64_t n_spans = (n_keys + attention_span - 1) / attention_span + 1;
   const std::int64_t floats = Partial::floats(std::min<std::int64_t>(n_rows, 64) * spec.n_head, kv.value_dim) * n_spans;
   return counter_bytes + std::min(static_cast<std::size_t>(floats) * sizeof(float), max_buffer_bytes);
+}
+
+void clear(AttentionBuffer buffer) {
+  std::memset(buffer.data, 0, std::min(buffer.bytes, counter_bytes));
 }
 
 std::size_t attention_scratch_bytes(const kernels::KernelTable& k, const AttentionSpec& spec, const KvLayout& kv) {

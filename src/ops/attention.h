@@ -23,7 +23,7 @@ struct AttentionSpec {
   std::int64_t bias_width = 0;
 };
 
-// Memory for the parts of long contexts, from the step's arena, zeros before its first use.
+// Memory for the parts of long contexts, from the step's arena; clear() before its first use.
 struct AttentionBuffer {
   std::byte* data = nullptr;
   std::size_t bytes = 0;
@@ -31,6 +31,7 @@ struct AttentionBuffer {
 // For steps of up to n_rows rows and keys up to position n_keys - 1.
 std::size_t attention_buffer_bytes(const AttentionSpec& spec, const KvLayout& kv, std::int64_t n_rows,
                                    std::int64_t n_keys);
+void clear(AttentionBuffer buffer);
 // Scratch of a worker.
 std::size_t attention_scratch_bytes(const kernels::KernelTable& k, const AttentionSpec& spec, const KvLayout& kv);
 
