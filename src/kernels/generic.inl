@@ -14,6 +14,10 @@
 #endif
 
 #if defined(__AMX_BF16__)
+#include "kernels/bf16_parts.inl"
+
+#include "kernels/matvec_bf16_parts.inl"
+
 #include "kernels/matmul_bf16_tiles.inl"
 #elif defined(__AVX512BF16__)
 #include "kernels/matmul_bf16_dot.inl"

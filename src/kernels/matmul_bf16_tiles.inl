@@ -1,245 +1,4 @@
-// Products of F16 and BF16 weights on AMX tiles.
-//
-// A weight is split exactly into bfloat16 parts: high + low for F16, itself for BF16. An activation becomes high + low,
-// 16 of its 24 bits. The product sums low * a_high (F16 only), high * a_high and high * a_low; what is left out is
-// below 2^-16 of a product.
-//
-// Order. Columns are cut into superchunks of 16 * width columns. One tile instruction takes a chunk, `width` columns:
-// it sums the products of its even members and of its odd ones one after the other from zero, adds both sums, and adds
-// the result to the output; denormals count as zero. Member j of chunk c is column j * 16 + c of the superchunk, so the
-// matrix-vector product can run sixteen chunks in the lanes of a vector with the same operations in the same order.
-
-constexpr int chunk_lanes = 16;
-
-struct ChunkShape {
-  std::int64_t n_super, width;  // width: even, at most 32
-
-  explicit ChunkShape(std::int64_t n_cols) {
-    n_super = (n_cols + 511) / 512;
-    const std::int64_t per_chunk = (n_cols + chunk_lanes * n_super - 1) / (chunk_lanes * n_super);
-    width = (per_chunk + 1) / 2 * 2;
-  }
-  std::int64_t n_chunks() const { return n_super * chunk_lanes; }
-  std::int64_t padded_cols() const { return n_chunks() * width; }
-};
-
-// A packed row: high and low parts as floats in column order [padded_cols], then as bfloat16 [n_chunks][width] each.
-// The distance of rows is an odd number of cache lines, so that sixteen of them do not fall on the same cache sets.
-inline std::int64_t split_row_bytes(std::int64_t n_cols) {
-  const std::int64_t lines = (ChunkShape(n_cols).padded_cols() * 12 + 63) / 64;
-  return (lines | 1) * 64;
-}
-
-struct SplitRow {
-  const float *high, *low;
-  const std::byte *high_chunks, *low_chunks;
-
-  SplitRow(const std::byte* row, const ChunkShape& shape) {
-    const std::int64_t n = shape.padded_cols();
-    high = reinterpret_cast<const float*>(row);
-    low = high + n;
-    high_chunks = row + 8 * n;
-    low_chunks = row + 10 * n;
-  }
-};
-
-inline __m512i bits_of(VecF a) {
-  return _mm512_castps_si512(a.v);
-}
-
-// Nearest bfloat16, ties away from zero, as float; values are finite.
-inline VecF round_to_bf16(VecF a) {
-  const __m512i rounded = _mm512_add_epi32(bits_of(a), _mm512_set1_epi32(0x8000));
-  return {_mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32(-0x10000)))};
-}
-
-// The bfloat16 parts of members 2 p (low half) and 2 p + 1 (high half) of sixteen chunks.
-inline __m512i member_pairs(VecF even, VecF odd) {
-  return _mm512_or_si512(_mm512_srli_epi32(bits_of(even), 16), bits_of(odd));
-}
-
-// The transpose of 16 x 16 words, in two steps: the words of four rows in turns, then their blocks of four in place.
-inline void interleave4(const __m512i* rows, __m512i* out) {
-  const __m512i low0 = _mm512_unpacklo_epi32(rows[0], rows[1]);
-  const __m512i high0 = _mm512_unpackhi_epi32(rows[0], rows[1]);
-  const __m512i low1 = _mm512_unpacklo_epi32(rows[2], rows[3]);
-  const __m512i high1 = _mm512_unpackhi_epi32(rows[2], rows[3]);
-  out[0] = _mm512_unpacklo_epi64(low0, low1);
-  out[1] = _mm512_unpackhi_epi64(low0, low1);
-  out[2] = _mm512_unpacklo_epi64(high0, high1);
-  out[3] = _mm512_unpackhi_epi64(high0, high1);
-}
-// put(i, column i) for each of the 16 columns; a: what interleave4 made of the rows.
-template <typename Put>
-void put_columns(const __m512i* a, Put put) {
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512i b0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88);
-    const __m512i b1 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xdd);
-    const __m512i b2 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
-    const __m512i b3 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xdd);
-    put(i, _mm512_shuffle_i32x4(b0, b2, 0x88));
-    put(i + 4, _mm512_shuffle_i32x4(b1, b3, 0x88));
-    put(i + 8, _mm512_shuffle_i32x4(b0, b2, 0xdd));
-    put(i + 12, _mm512_shuffle_i32x4(b1, b3, 0xdd));
-  }
-}
-
-inline void pack_act_split(const float* x, std::int64_t n_cols, std::byte* out) {
-  const ChunkShape shape(n_cols);
-  const std::int64_t n = shape.padded_cols();
-  float* high = reinterpret_cast<float*>(out);
-  float* low = high + n;
-  std::byte* part_chunks[2] = {out + 8 * n, out + 10 * n};
-  const __mmask16 pairs_of_chunk = first_lanes(shape.width / 2);
-  for (std::int64_t s = 0; s < shape.n_super; ++s) {
-    const std::int64_t first = s * chunk_lanes * shape.width;
-    __m512i pairs[2][chunk_lanes] = {};  // [part][pair of members], lanes are chunks
-    for (std::int64_t j = 0; j < shape.width; j += 2) {
-      VecF part[2][2];  // [high, low][member]
-      for (int member = 0; member < 2; ++member) {
-        const std::int64_t column = first + (j + member) * chunk_lanes;
-        const std::int64_t rest = n_cols - column;
-        const VecF v = rest >= chunk_lanes ? load(x + column) : rest > 0 ? load_part(x + column, rest) : zero();
-        part[0][member] = round_to_bf16(v);
-        part[1][member] = round_to_bf16(v - part[0][member]);
-        store(high + column, part[0][member]);
-        store(low + column, part[1][member]);
-      }
-      for (int i = 0; i < 2; ++i) pairs[i][j / 2] = member_pairs(part[i][0], part[i][1]);
-    }
-    for (int i = 0; i < 2; ++i) {
-      __m512i turns[chunk_lanes];
-      for (int j = 0; j < chunk_lanes; j += 4) interleave4(pairs[i] + j, turns + j);
-      put_columns(turns, [&](int c, __m512i chunk) {
-        _mm512_mask_storeu_epi32(part_chunks[i] + 2 * (first + c * shape.width), pairs_of_chunk, chunk);
-      });
-    }
-  }
-}
-
-// Exact parts of weights.
-struct SplitF16 {
-  static constexpr int n_parts = 2;
-  static VecF load_columns(const std::uint16_t* p) { return load_f16(p); }
-  static VecF load_columns_part(const std::uint16_t* p, std::int64_t n) { return load_f16_part(p, n); }
-  static VecF high(VecF w) { return {_mm512_castsi512_ps(_mm512_and_si512(bits_of(w), _mm512_set1_epi32(-0x10000)))}; }
-};
-struct SplitBF16 {
-  static constexpr int n_parts = 1;
-  static VecF load_columns(const std::uint16_t* p) { return load_bf16(p); }
-  static VecF load_columns_part(const std::uint16_t* p, std::int64_t n) { return load_bf16_part(p, n); }
-  static VecF high(VecF w) { return w; }
-};
-
-template <typename Split>
-VecF columns_or_zero(const std::uint16_t* row, std::int64_t column, std::int64_t n_cols) {
-  const std::int64_t rest = n_cols - column;
-  if (rest >= chunk_lanes) return Split::load_columns(row + column);
-  return rest > 0 ? Split::load_columns_part(row + column, rest) : zero();
-}
-
-// --- matrix-vector ---
-
-constexpr std::int64_t stream_ahead = 256;  // elements to fetch ahead in a row
-// Rows read in turns, a cache line of each: memory gives most to several streams at once. Their sums fill the
-// registers.
-constexpr int rows_in_turns = 4;
-
-// Denormals count as zero, as in tile instructions.
-class FlushDenormals {
- public:
-  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }
-  ~FlushDenormals() { _mm_setcsr(before_); }
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
-
- private:
-  unsigned before_;
-};
-
-// Sums of sixteen chunks of n_rows rows, chunk c in lane c; products in the order of the tile instructions. `whole`:
-// all columns of the superchunk exist.
-template <typename Split, bool whole, int n_rows>
-void chunk_sums(const std::uint16_t* rows, std::int64_t row_stride, const SplitRow& act, std::int64_t first,
-                std::int64_t width, std::int64_t n_cols, VecF* sums) {
-  constexpr int n_products = Split::n_parts + 1;
-  VecF sum[n_rows][2][n_products];
-#pragma GCC unroll 4
-  for (int r = 0; r < n_rows; ++r) {
-#pragma GCC unroll 2
-    for (int member = 0; member < 2; ++member) {
-#pragma GCC unroll 3
-      for (int i = 0; i < n_products; ++i) sum[r][member][i] = zero();
-    }
-  }
-  for (std::int64_t j = 0; j < width; j += 2) {
-#pragma GCC unroll 4
-    for (int r = 0; r < n_rows; ++r) {
-      __builtin_prefetch(rows + r * row_stride + first + j * chunk_lanes + stream_ahead, 0, 3);
-    }
-#pragma GCC unroll 2
-    for (int member = 0; member < 2; ++member) {
-      const std::int64_t column = first + (j + member) * chunk_lanes;
-      const VecF a_high = load(act.high + column);
-      const VecF a_low = load(act.low + column);
-#pragma GCC unroll 4
-      for (int r = 0; r < n_rows; ++r) {
-        const std::uint16_t* row = rows + r * row_stride;
-        const VecF w = whole ? Split::load_columns(row + column) : columns_or_zero<Split>(row, column, n_cols);
-        const VecF high = Split::high(w);
-        if constexpr (Split::n_parts == 2) sum[r][member][2] = madd(w - high, a_high, sum[r][member][2]);
-        sum[r][member][0] = madd(high, a_high, sum[r][member][0]);
-        sum[r][member][1] = madd(high, a_low, sum[r][member][1]);
-      }
-    }
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < n_rows; ++r) {
-#pragma GCC unroll 3
-    for (int i = 0; i < n_products; ++i) sums[i * chunk_lanes + r] = sum[r][0][i] + sum[r][1][i];
-  }
-}
-
-// The outputs of n_rows rows, row_stride elements apart, a lane each.
-template <typename Split>
-VecF split_vector_rows(const std::uint16_t* weight, std::int64_t row_stride, std::int64_t n_cols,
-                       const ChunkShape& shape, const SplitRow& act, int n_rows) {
-  constexpr int n_products = Split::n_parts + 1;
-  VecF acc = zero();
-  for (std::int64_t s = 0; s < shape.n_super; ++s) {
-    const std::int64_t first = s * chunk_lanes * shape.width;
-    VecF sums[3 * chunk_lanes];  // [product][row], lanes are chunks
-    if (first + chunk_lanes * shape.width <= n_cols && n_rows == chunk_lanes) {
-      for (int r = 0; r < chunk_lanes; r += rows_in_turns) {
-        chunk_sums<Split, true, rows_in_turns>(weight + r * row_stride, row_stride, act, first, shape.width, n_cols,
-                                               sums + r);
-      }
-    } else {
-      for (int r = 0; r < n_rows; ++r) {
-        chunk_sums<Split, false, 1>(weight + r * row_stride, row_stride, act, first, shape.width, n_cols, sums + r);
-      }
-    }
-    for (int i = 0; i < n_products; ++i) {
-      for (int r = n_rows; r < chunk_lanes; ++r) sums[i * chunk_lanes + r] = zero();
-      __m512i words[chunk_lanes];
-      for (int r = 0; r < chunk_lanes; r += 4) {
-        __m512i rows[4];
-        for (int q = 0; q < 4; ++q) rows[q] = bits_of(sums[i * chunk_lanes + r + q]);
-        interleave4(rows, words + r);
-      }
-      put_columns(words, [&](int c, __m512i column) { sums[i * chunk_lanes + c].v = _mm512_castsi512_ps(column); });
-    }
-    for (int c = 0; c < chunk_lanes; ++c) {
-      if constexpr (Split::n_parts == 2) acc = acc + sums[2 * chunk_lanes + c];
-      acc = acc + sums[c];
-      acc = acc + sums[chunk_lanes + c];
-    }
-  }
-  return acc;
-}
-
-// --- matrix-matrix ---
+// Matrix-matrix products of weights in bfloat16 parts on AMX tiles (bf16_parts.inl).
 
 // Sixteen rows of weights in one superchunk as tiles: [part][16 chunks][width / 2][16 rows] pairs of bfloat16.
 inline std::int64_t split_panel_part_bytes(const ChunkShape& shape) {
@@ -377,43 +136,15 @@ void split_tile(const ChunkShape& shape, const std::byte* panel, const SplitToke
   if constexpr (second_tokens && second_rows) tile_store<3>(out2 + 64, out_stride);
 }
 
-constexpr std::int64_t min_split_tile_tokens = 3;
-
-inline const std::byte* split_act(const MatmulTask& task, std::int64_t token) {
-  const std::int64_t row = task.act_rows != nullptr ? task.act_rows[token] : token;
-  return task.act + row * split_row_bytes(task.n_cols);
-}
-
-template <typename Split>
-void matmul_split_vectors(const MatmulTask& task) {
-  const std::uint16_t* weight = reinterpret_cast<const std::uint16_t*>(task.weight);
-  const ChunkShape shape(task.n_cols);
-  const FlushDenormals flush;
-  // Sixteen rows far apart, each walking a run of rows: long streams come faster from memory.
-  const std::int64_t run = (task.row_end - task.row_begin) / chunk_lanes;
-  for (std::int64_t token = 0; token < task.n_tokens; ++token) {
-    const SplitRow act(split_act(task, token), shape);
-    float* out = out_row(task, token);
-    for (std::int64_t row = task.row_begin; row < task.row_begin + run; ++row) {
-      float lanes[chunk_lanes];
-      store(lanes, split_vector_rows<Split>(weight + row * task.n_cols, run * task.n_cols, task.n_cols, shape, act,
-                                            chunk_lanes));
-      for (int r = 0; r < chunk_lanes; ++r) out[row + r * run] = lanes[r];
-    }
-    const std::int64_t rest = task.row_begin + run * chunk_lanes;
-    const int n_rest = static_cast<int>(task.row_end - rest);
-    if (n_rest == 0) continue;
-    store_part(out + rest, n_rest,
-               split_vector_rows<Split>(weight + rest * task.n_cols, task.n_cols, task.n_cols, shape, act, n_rest));
-  }
-}
-
 // Tokens whose activations in one superchunk stay in the second-level cache.
 constexpr std::int64_t split_tokens_at_once = 512;
 
-// A token's activations in one superchunk where chosen rows are put side by side; an odd number of cache lines.
-inline std::int64_t gathered_split_bytes(const ChunkShape& shape) {
-  return (shape.width * chunk_lanes * 4 + 63) / 64 * 64 + 64;
+// Up to so many tokens take the weights row by row, not superchunk by superchunk.
+constexpr std::int64_t few_split_tokens = 32;
+
+// A token's activations in some superchunks where chosen rows are put side by side; an odd number of cache lines.
+inline std::int64_t gathered_split_bytes(const ChunkShape& shape, std::int64_t n_super) {
+  return ((n_super * shape.width * chunk_lanes * 4 + 63) / 64 | 1) * 64;
 }
 
 // Panels of 32 rows, the outputs of a tile, chosen activations side by side.
@@ -428,8 +159,9 @@ struct SplitScratch {
 };
 inline std::int64_t split_scratch_bytes(std::int64_t n_cols) {
   const ChunkShape shape(n_cols);
-  return 4 * split_panel_part_bytes(shape) + SplitScratch::out_bytes +
-         split_tokens_at_once * gathered_split_bytes(shape);
+  const std::int64_t many = split_tokens_at_once * gathered_split_bytes(shape, 1);
+  const std::int64_t few = few_split_tokens * gathered_split_bytes(shape, shape.n_super);
+  return 4 * split_panel_part_bytes(shape) + SplitScratch::out_bytes + (many > few ? many : few);
 }
 
 template <typename Split>
@@ -439,7 +171,7 @@ class SplitProduct {
       : task_(task), shape_(task.n_cols), scratch_(task.scratch, shape_), act_bytes_(split_row_bytes(task.n_cols)) {}
 
   void run() {
-    if (task_.n_tokens <= 32) {
+    if (task_.n_tokens <= few_split_tokens) {
       run_few_tokens();
     } else {
       run_many_tokens();
@@ -460,13 +192,14 @@ class SplitProduct {
   void run_few_tokens() {
     const std::int64_t n_calls = shape_.n_super * (2 * (shape_.width / 2) + chunk_lanes);
     const std::uint8_t* const end = bytes(weight(task_.row_end));
+    const SplitTokens act = tokens(0, shape_.n_super, 0, task_.n_tokens);
     for (std::int64_t row = task_.row_begin; row < task_.row_end; row += rows_at_once) {
       const std::uint8_t* next = bytes(weight(row + rows_at_once));
       const std::uint8_t* next_end = bytes(weight(row + 2 * rows_at_once));
       Fetch fetch(next, next_end < end ? next_end : end, n_calls);
       for (std::int64_t s = 0; s < shape_.n_super; ++s) {
         decode(row, s, fetch);
-        multiply(row, s, 0, task_.n_tokens, tokens(s, 0, task_.n_tokens), fetch);
+        multiply(row, s, 0, task_.n_tokens, {act.high + s * super_bytes(), act.stride, act.low}, fetch);
       }
     }
   }
@@ -479,7 +212,7 @@ class SplitProduct {
       const std::int64_t rest = task_.n_tokens - token;
       const std::int64_t n = rest < split_tokens_at_once ? rest : split_tokens_at_once;
       for (std::int64_t s = 0; s < shape_.n_super; ++s) {
-        const SplitTokens act = tokens(s, token, n);
+        const SplitTokens act = tokens(s, 1, token, n);
         for (std::int64_t row = task_.row_begin; row < task_.row_end; row += rows_at_once) {
           decode(row, s, no_fetch);
           FetchRows fetch = after(row, s, (n + 31) / 32 * chunk_lanes);
@@ -514,15 +247,15 @@ class SplitProduct {
                        static_cast<int>(n_rows - 16), fetch, scratch_.panel + 2 * split_panel_part_bytes(shape_));
   }
 
-  // Activations of n tokens in superchunk s.
-  SplitTokens tokens(std::int64_t s, std::int64_t token, std::int64_t n) const {
-    const std::int64_t at = s * chunk_lanes * shape_.width * 2;
-    const std::int64_t low = 2 * shape_.padded_cols();
+  // Activations of n tokens in n_super superchunks from s on.
+  SplitTokens tokens(std::int64_t s, std::int64_t n_super, std::int64_t token, std::int64_t n) const {
+    const std::int64_t at = s * super_bytes();
+    const std::int64_t low = shape_.n_super * super_bytes();
     if (task_.act_rows == nullptr) {
       return {SplitRow(split_act(task_, token), shape_).high_chunks + at, act_bytes_, low};
     }
-    const std::int64_t part = shape_.width * chunk_lanes * 2;
-    const std::int64_t stride = gathered_split_bytes(shape_);
+    const std::int64_t part = n_super * super_bytes();
+    const std::int64_t stride = gathered_split_bytes(shape_, n_super);
     for (std::int64_t t = 0; t < n; ++t) {
       const std::byte* from = SplitRow(split_act(task_, token + t), shape_).high_chunks + at;
       std::byte* to = scratch_.gathered + t * stride;
@@ -538,14 +271,17 @@ class SplitProduct {
                 Fetching& fetch) {
     configure(n_tokens, rows_from(row));
     const auto run = [&](std::byte* out, std::int64_t stride) {
-      const bool second_tokens = n_tokens > 16;
-      const bool second_rows = rows_from(row) > 16;
+      const bool first = s == 0;
       const std::byte* panel = scratch_.panel;
-      if (second_tokens && second_rows)
-        return split_tile<Split, true, true>(shape_, panel, act, s == 0, fetch, out, stride);
-      if (second_tokens) return split_tile<Split, true, false>(shape_, panel, act, s == 0, fetch, out, stride);
-      if (second_rows) return split_tile<Split, false, true>(shape_, panel, act, s == 0, fetch, out, stride);
-      split_tile<Split, false, false>(shape_, panel, act, s == 0, fetch, out, stride);
+      if (n_tokens > 16 && rows_from(row) > 16) {
+        split_tile<Split, true, true>(shape_, panel, act, first, fetch, out, stride);
+      } else if (n_tokens > 16) {
+        split_tile<Split, true, false>(shape_, panel, act, first, fetch, out, stride);
+      } else if (rows_from(row) > 16) {
+        split_tile<Split, false, true>(shape_, panel, act, first, fetch, out, stride);
+      } else {
+        split_tile<Split, false, false>(shape_, panel, act, first, fetch, out, stride);
+      }
     };
     constexpr std::int64_t word = sizeof(float);
     if (task_.out_rows == nullptr) {
@@ -577,6 +313,8 @@ class SplitProduct {
     configured_ = needed;
   }
 
+  // Of one part of a token's activations.
+  std::int64_t super_bytes() const { return shape_.width * chunk_lanes * 2; }
   std::int64_t rows_from(std::int64_t row) const {
     return task_.row_end - row < rows_at_once ? task_.row_end - row : rows_at_once;
   }
@@ -587,6 +325,8 @@ class SplitProduct {
     return reinterpret_cast<const std::uint8_t*>(weight);
   }
 };
+
+constexpr std::int64_t min_split_tile_tokens = 3;
 
 template <typename Split>
 void matmul_split_of(const MatmulTask& task) {
