@@ -15,7 +15,7 @@ inline namespace v1 {
 namespace {
 
 // A vocabulary may be smaller than the model's output: the rest are ids without text.
-// `ends`: tokens besides the vocabulary's own that end an answer.
+// `ends`: tokens besides the vocabulary's own that end an answer. The tokenizer must live as long as the table.
 std::unique_ptr<sampling::TokenTable> token_table(const std::optional<Tokenizer>& tokenizer, std::int32_t n_vocab,
                                                   std::vector<TokenId> ends) {
   std::erase_if(ends, [&](TokenId id) { return id >= n_vocab; });
@@ -30,7 +30,7 @@ std::unique_ptr<sampling::TokenTable> token_table(const std::optional<Tokenizer>
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
   return std::make_unique<sampling::TokenTable>(
       n_vocab,
-      [&](TokenId id) {
+      [&tokenizer](TokenId id) {
         if (id >= tokenizer->n_vocab()) return std::string_view();
         const TokenKind kind = tokenizer->token_kind(id);
         const bool has_text = kind == TokenKind::normal || kind == TokenKind::user_defined || kind == TokenKind::byte;

@@ -21,7 +21,7 @@ const TokenTable& table(std::int32_t n_vocab) {
   static const auto make = [](std::int32_t n) {
     std::vector<std::string> words;
     for (std::int32_t i = 0; i < n; ++i) words.push_back("w" + std::to_string(i));
-    return TokenTable(n, [&](TokenId id) { return std::string_view(words[static_cast<std::size_t>(id)]); }, {});
+    return TokenTable(n, [words](TokenId id) { return std::string_view(words[static_cast<std::size_t>(id)]); }, {});
   };
   static const TokenTable large = make(262144), small = make(49152);
   return n_vocab == 262144 ? large : small;

@@ -17,7 +17,7 @@ namespace {
 // A vocabulary of n tokens, token i is the i-th of `words` or "<i>".
 TokenTable table(std::int32_t n, std::vector<std::string> words = {}) {
   for (auto i = static_cast<std::int32_t>(words.size()); i < n; ++i) words.push_back(fmt::format("<{}>", i));
-  return TokenTable(n, [&](TokenId id) { return std::string_view(words[static_cast<std::size_t>(id)]); }, {});
+  return TokenTable(n, [words](TokenId id) { return std::string_view(words[static_cast<std::size_t>(id)]); }, {});
 }
 
 // Nothing but the draw.
