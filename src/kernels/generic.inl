@@ -11,6 +11,8 @@
 
 #if defined(__AMX_TILE__)
 #include "kernels/tile_config.inl"
+
+#include "kernels/fetch.inl"
 #endif
 
 #if defined(__AMX_BF16__)

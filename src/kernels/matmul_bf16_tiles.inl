@@ -77,8 +77,7 @@ struct SplitTileShape {
       set(4 + i, n_tokens[i], 2 * width);
       set(6 + i, n_rows[i] > 0 ? static_cast<int>(width / 2) : 0, 4 * n_rows[i]);
     }
-    __asm__ volatile("" : : "r"(&config) : "memory");
-    _tile_loadconfig(&config);
+    config.load();
   }
 };
 

@@ -11,9 +11,7 @@ inline void configure_int8_tiles(int n_tokens, int n_columns) {
     config.row_bytes[i] = static_cast<std::uint16_t>(i == 4 || i == 5 ? n_columns : 64);
     config.rows[i] = static_cast<std::uint8_t>(i < 6 ? n_tokens : n_columns / 4);
   }
-  // The intrinsic reads memory that the compiler does not know of; so do the loads of tiles that follow.
-  __asm__ volatile("" : : "r"(&config) : "memory");
-  _tile_loadconfig(&config);
+  config.load();
 }
 
 // The codes of a tile's tokens at equal distances, from some column on.

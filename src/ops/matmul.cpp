@@ -12,8 +12,9 @@ using kernels::KernelTable;
 using kernels::MatmulTask;
 
 // Cuts the weight rows of some products into pieces of work, multiples of the kernels' tiles; the same for all workers.
-// With many tokens they are equal and enough for the workers to even out. With few tokens each takes a part of what is
-// left: most rows are read in long streams, and short pieces even out the end.
+// With many tokens they are equal, enough for the workers to even out, and of 32 rows or a multiple where there are
+// enough: kernels take two tiles of weights at a time. With few tokens each takes a part of what is left: most rows are
+// read in long streams, and short pieces even out the end.
 class Pieces {
  public:
   Pieces(std::int64_t total_rows, std::int64_t n_tokens, int n_workers)
